@@ -1,0 +1,25 @@
+//! Deskhand answers a product's support questions from the product's own documents, and hands over to a
+//! person, with a written case, when it is not sure enough. This page is the map; there is no code here.
+//!
+//! | room | question it answers |
+//! | --- | --- |
+//! | [`turn`] | What do we reply? Start here: [`turn::Bot::turn`] |
+//! | [`safety`] | What must never pass? |
+//! | [`model`] | How do weights run? The only room that knows candle |
+//! | [`index`] | Which points are near? The only room that knows Qdrant |
+//! | [`knowledge`] | How do documents become points? |
+//! | [`store`] | What survives a restart? The only room that knows SQL |
+//! | [`desk`] | Who takes over? |
+//! | [`http`] | How do people reach us? The only room that knows axum |
+//! | [`eval`] | Are we good? |
+//! | [`cli`], [`config`], [`error`] | What was typed, what it means, what went wrong |
+//!
+//! Arrows point one way: `cli`, `http`, `eval` -> `turn`, `knowledge`, `desk` -> `safety`, `model`, `index`,
+//! `store` -> `error`. Invariants: text reaches a sink only as [`safety::Masked`]; a failed search is an error,
+//! never "no passages"; the eval suite, the test page and the live chat run the same [`turn::Bot::turn`].
+
+pub mod safety;
+
+pub mod words;
+
+pub mod error;

@@ -1,0 +1,3 @@
+//! Runs one command; prints the error chain and a hint.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The one integration-test binary: a module per flow, contracts run on every backend.
