@@ -1,10 +1,18 @@
 //! The written case of a handoff: typed fields, each pointing at the message and the characters it came from.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::reply::{Code, Offer};
-use crate::words::{Lang, Span};
+use super::{
+    asked::Past,
+    reply::{Code, Offer},
+};
+use crate::{
+    safety::Masked,
+    words::{Lang, Span},
+};
 
 /// A fact, and where the customer said it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -95,4 +103,31 @@ pub struct Suggested {
     pub revision: String,
     /// The approved text.
     pub text: String,
+}
+
+/// Everything a case is written from.
+#[derive(Debug)]
+pub struct CaseInput<'a> {
+    /// The language that the case is written in.
+    pub lang: Lang,
+    /// The customer's language.
+    pub customer_lang: Lang,
+    /// The place of the last question in the conversation, counted from 1.
+    pub message: u32,
+    /// The last question.
+    pub text: &'a Masked,
+    /// What was said before, oldest first.
+    pub history: &'a [Past],
+    /// Why it is handed over.
+    pub code: Code,
+    /// The judge's confidence, in [0, 1].
+    pub confidence: f64,
+    /// The judge's features and the guard's scores, by name.
+    pub features: &'a BTreeMap<String, f64>,
+    /// Questions that were offered and refused.
+    pub offered: Vec<Offer>,
+    /// The nearest documents.
+    pub nearest: Vec<Near>,
+    /// A reply the agent could send.
+    pub suggested: Option<Suggested>,
 }
