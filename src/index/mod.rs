@@ -17,11 +17,13 @@ pub mod bench;
 
 pub mod embedded;
 
+mod folder;
+
 pub mod keywords;
 
 pub mod server;
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -97,6 +99,23 @@ pub struct Marker {
     pub dimensions: usize,
     /// How many points there are.
     pub count: usize,
+}
+
+impl Marker {
+    /// The marker in a folder of the embedded index, without opening it.
+    pub fn read(folder: &Path) -> Option<Marker> {
+        folder::read_marker(folder).ok().map(|on_disk| on_disk.marker)
+    }
+
+    fn check(&self, dimensions: usize, fingerprint: &str) -> Result<(), Rebuild> {
+        if self.fingerprint != fingerprint {
+            return Err(Rebuild::Fingerprint { found: self.fingerprint.clone(), expected: fingerprint.to_owned() });
+        }
+        if self.dimensions != dimensions {
+            return Err(Rebuild::Dimensions { found: self.dimensions, expected: dimensions });
+        }
+        Ok(())
+    }
 }
 
 /// Which text of the document a point was made from.
@@ -415,6 +434,9 @@ impl Vector {
     }
 }
 
+/// How wide the graph is searched: the number of candidates kept while walking it. Below it recall falls.
+const GRAPH_WIDTH: usize = 128;
+
 /// A product that stands for "every product", so that the filter is one "any of" and needs no "is empty".
 const ANY_PRODUCT: &str = "";
 
@@ -471,6 +493,20 @@ fn hit_of<S>(payload: &serde_json::Map<String, serde_json::Value>, score: S) -> 
 
 fn damaged(what: String) -> Error {
     Error::Index { act: "reading", cause: what.into() }
+}
+
+/// Every point well formed, and no two of them in one place.
+fn check_points(points: &[Point], dimensions: usize) -> Result<()> {
+    let mut ids = HashSet::with_capacity(points.len());
+    for point in points {
+        point.check(dimensions)?;
+        if !ids.insert(point.id()) {
+            let what = format!("the points of `{}` ({})", point.document, point.lang);
+            let found = format!("{} {} twice", point.role.as_str(), point.ordinal);
+            return Err(Error::invalid(what, found, "each ordinal once"));
+        }
+    }
+    Ok(())
 }
 
 /// A vector of another length, or with a hole in it, would be scored as nonsense.
