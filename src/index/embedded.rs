@@ -21,7 +21,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use qdrant_edge::{
@@ -35,8 +35,8 @@ use serde_json::json;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::{
-    ANY_PRODUCT, Bm25, Cosine, Filter, GRAPH_WIDTH, Hit, Index, Marker, Opened, Point, Rebuild, Vector, check_points,
-    check_vector, columns, day_number, field,
+    ANY_PRODUCT, Bm25, BuildTimes, Cosine, Filter, GRAPH_WIDTH, Hit, Index, Marker, Opened, Point, Rebuild, Vector,
+    check_points, check_vector, columns, day_number, field,
     folder::{
         LOCK_FILE, LOG_FOLDER, New, OnDisk, copy, need_space, read_marker, reader_name, remove, size_bytes, sweep,
         take_lock, write_marker,
@@ -75,6 +75,8 @@ struct Shared {
     current: RwLock<Option<Arc<Generation>>>,
     /// `None`: another process owns the folder and this one only reads a copy.
     lock: Mutex<Option<Arc<File>>>,
+    /// How long the last build took, step by step.
+    last_build: Mutex<Option<BuildTimes>>,
     /// Searches at a time: more than there are cores would only wait for each other.
     searches: Semaphore,
 }
@@ -116,6 +118,7 @@ impl Embedded {
             dimensions,
             fingerprint: fingerprint.to_owned(),
             current: RwLock::new(current),
+            last_build: Mutex::new(None),
             lock: Mutex::new(lock),
             searches: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
         });
@@ -201,6 +204,10 @@ impl Embedded {
 
     pub(super) fn marker(&self) -> Option<Marker> {
         self.shared.in_service().ok().map(|generation| generation.on_disk.marker.clone())
+    }
+
+    pub(super) fn last_build(&self) -> Option<BuildTimes> {
+        *self.shared.last_build.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) async fn rebuild(&self, generation: &str, points: Vec<Point>) -> Result<()> {
@@ -308,7 +315,7 @@ fn rebuild(shared: &Shared, generation: String, points: Vec<Point>) -> Result<()
     need_space(&shared.folder, bytes_of(&points, shared.dimensions))?;
     let folder = New::folder(&shared.folder)?;
     let shard = EdgeShard::new(&folder.path, engine_config(shared.dimensions)).map_err(Error::index("creating"))?;
-    let mut building = Building { shard: Shard(Some(shard)), operations: 0 };
+    let mut building = Building { started: Instant::now(), shard: Shard(Some(shard)), operations: 0 };
     building.create_field_indexes()?;
     building.upsert(points)?;
     serve(shared, lock, folder, building, generation)
@@ -323,7 +330,7 @@ fn update(shared: &Shared, generation: String, upsert: Vec<Point>, delete: Vec<(
     copy(&current.folder, &folder.path)?;
     let config = engine_config(shared.dimensions);
     let shard = EdgeShard::load(&folder.path, Some(config)).map_err(Error::index("loading"))?;
-    let mut building = Building { shard: Shard(Some(shard)), operations: 0 };
+    let mut building = Building { started: Instant::now(), shard: Shard(Some(shard)), operations: 0 };
     building.catch_up(current.on_disk.operations)?;
     building.create_field_indexes()?;
     let replaced = upsert.iter().map(|point| (point.document.clone(), point.lang));
@@ -335,11 +342,13 @@ fn update(shared: &Shared, generation: String, upsert: Vec<Point>, delete: Vec<(
 
 /// Makes what was built durable, loads it as a later start would, and swaps it in.
 fn serve(shared: &Shared, lock: Arc<File>, folder: New, building: Building, generation: String) -> Result<()> {
-    let Building { shard, operations } = building;
+    let Building { started, shard, operations } = building;
     let engine = shard.engine()?;
+    let written = Instant::now();
     engine.optimize().map_err(Error::index("optimising"))?;
     engine.flush();
     let count = count(engine)?;
+    let optimised = Instant::now();
     drop(shard);
     remove(&folder.path.join(LOG_FOLDER));
     let marker = Marker { generation, fingerprint: shared.fingerprint.clone(), dimensions: shared.dimensions, count };
@@ -350,6 +359,12 @@ fn serve(shared: &Shared, lock: Arc<File>, folder: New, building: Building, gene
     if let Some(before) = shared.swap(Some(Arc::new(next))) {
         before.retired.store(true, Ordering::Release);
     }
+    let milliseconds = |time: Duration| time.as_millis() as u64;
+    *shared.last_build.lock().unwrap_or_else(PoisonError::into_inner) = Some(BuildTimes {
+        ingest_ms: milliseconds(written - started),
+        optimise_ms: milliseconds(optimised - written),
+        swap_ms: milliseconds(optimised.elapsed()),
+    });
     tracing::info!(count, generation = on_disk.marker.generation, "the index is in service");
     Ok(())
 }
@@ -357,7 +372,7 @@ fn serve(shared: &Shared, lock: Arc<File>, folder: New, building: Building, gene
 fn close(shared: &Shared) -> Result<()> {
     let lock = shared.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     let Some(mut generation) = shared.swap(None) else { return Ok(()) };
-    let patience = std::time::Instant::now();
+    let patience = Instant::now();
     loop {
         match Arc::try_unwrap(generation) {
             Ok(last) => {
@@ -375,6 +390,7 @@ fn close(shared: &Shared) -> Result<()> {
 
 /// A shard that nobody searches yet.
 struct Building {
+    started: Instant,
     shard: Shard,
     operations: u64,
 }

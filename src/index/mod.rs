@@ -23,6 +23,10 @@ pub mod keywords;
 
 pub mod server;
 
+mod terms;
+
+mod wallet_words;
+
 use std::{collections::HashSet, path::Path};
 
 use jiff::civil::Date;
@@ -116,6 +120,17 @@ impl Marker {
         }
         Ok(())
     }
+}
+
+/// The steps of a build.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildTimes {
+    /// Writing the points.
+    pub ingest_ms: u64,
+    /// Building the graph, and making everything durable.
+    pub optimise_ms: u64,
+    /// Closing, loading and swapping.
+    pub swap_ms: u64,
 }
 
 /// Which text of the document a point was made from.
@@ -332,12 +347,7 @@ impl Index {
 
     /// The points with the highest sum of query weight times point weight over shared terms, best first; always
     /// exact. `query` comes from [`keywords::Frequencies::query`]; without terms nothing can be found.
-    pub async fn search_terms(
-        &self,
-        query: &[(u32, f32)],
-        filter: &Filter,
-        limit: usize,
-    ) -> Result<Vec<Hit<Bm25>>> {
+    pub async fn search_terms(&self, query: &[(u32, f32)], filter: &Filter, limit: usize) -> Result<Vec<Hit<Bm25>>> {
         match self {
             Index::Embedded(index) => index.search_terms(query, filter, limit).await,
             Index::Server(index) => index.search_terms(query, filter, limit).await,
@@ -374,6 +384,14 @@ impl Index {
         match self {
             Index::Embedded(index) => index.marker(),
             Index::Server(index) => index.marker(),
+        }
+    }
+
+    /// How long the last rebuild or update of this process took; only the embedded index counts.
+    pub fn last_build(&self) -> Option<BuildTimes> {
+        match self {
+            Index::Embedded(index) => index.last_build(),
+            Index::Server(_) => None,
         }
     }
 
