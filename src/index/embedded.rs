@@ -38,8 +38,8 @@ use super::{
     ANY_PRODUCT, Bm25, BuildTimes, Cosine, Filter, GRAPH_WIDTH, Hit, Index, Marker, Opened, Point, Rebuild, Vector,
     check_points, check_vector, columns, day_number, field,
     folder::{
-        LOCK_FILE, LOG_FOLDER, New, OnDisk, copy, need_space, read_marker, reader_name, remove, size_bytes, sweep,
-        take_lock, write_marker,
+        LOCK_FILE, LOG_FOLDER, New, OnDisk, bytes_of, copy, need_space, read_marker, reader_name, remove, size_bytes,
+        sweep, take_lock, write_marker,
     },
     hit_of, payload_of, rank, vector_name,
 };
@@ -56,8 +56,6 @@ const BATCH_DOCUMENTS: usize = 128;
 const WAITING_WRITES: usize = 4;
 /// How long closing waits for searches that still run.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
-/// Space that a shard takes before its first point: log, id tracker, first chunk of each storage.
-const EMPTY_SHARD_BYTES: u64 = 64 << 20;
 
 /// The index in this process. Clones share one shard and one owner thread.
 #[derive(Clone)]
@@ -589,13 +587,6 @@ fn load(folder: &Path, on_disk: OnDisk, lock: Option<Arc<File>>) -> Result<Gener
         return Err(Rebuild::Count { found, expected });
     }
     Ok(generation)
-}
-
-/// What a build of these points takes at its peak: log, first segment and optimised segment side by side.
-/// Measured with 100,000 points of 384 dimensions and 30 terms (see `bench`): the estimate is above it.
-fn bytes_of(points: &[Point], dimensions: usize) -> u64 {
-    let terms: usize = points.iter().map(|point| point.terms.len()).sum();
-    EMPTY_SHARD_BYTES + (points.len() * (dimensions * 14 + 2_000) + terms * 40) as u64
 }
 
 /// Turns a panic of the engine into an error. Nothing that the work touched is used after one: a build is thrown

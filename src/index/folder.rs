@@ -17,7 +17,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Marker, Rebuild};
+use super::{Marker, Point, Rebuild};
 use crate::error::{Error, Result};
 
 const MARKER_FILE: &str = "marker.json";
@@ -25,6 +25,8 @@ const MARKER_FILE: &str = "marker.json";
 pub const LOCK_FILE: &str = "lock";
 const POINTS_PREFIX: &str = "points-";
 const READER_PREFIX: &str = "reader-";
+/// Space that a shard takes before its first point: log, id tracker, first chunk of each storage.
+const EMPTY_SHARD_BYTES: u64 = 64 << 20;
 /// The engine's own name for its log folder.
 pub const LOG_FOLDER: &str = "wal";
 
@@ -195,6 +197,13 @@ fn allocated_bytes(data: &std::fs::Metadata) -> u64 {
 #[cfg(not(unix))]
 fn allocated_bytes(data: &std::fs::Metadata) -> u64 {
     data.len()
+}
+
+/// What a build of these points takes at its peak: log, first segment and optimised segment side by side.
+/// Measured with 100,000 points of 384 dimensions and 30 terms (see `bench`): the estimate is above it.
+pub fn bytes_of(points: &[Point], dimensions: usize) -> u64 {
+    let terms: usize = points.iter().map(|point| point.terms.len()).sum();
+    EMPTY_SHARD_BYTES + (points.len() * (dimensions * 14 + 2_000) + terms * 40) as u64
 }
 
 /// A mapped file that grows on a full disk kills the process: refuse before that.
