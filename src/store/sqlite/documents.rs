@@ -48,7 +48,8 @@ impl Sqlite {
     pub(in crate::store) async fn generation(&self) -> Result<i64> {
         let act = "reading the generation from";
         let value = get_setting(&mut *self.reader(act).await?, GENERATION).await.map_err(self.failed(act))?;
-        value.map_or(Ok(0), |value| value.parse().map_err(|cause| self.failed(act)(Failure::unreadable::<std::num::ParseIntError>(cause))))
+        let number = value.map_or(Ok(0), |value| value.parse::<i64>());
+        number.map_err(Failure::unreadable).map_err(self.failed(act))
     }
 
     pub(in crate::store) async fn document(

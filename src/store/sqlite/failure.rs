@@ -39,7 +39,7 @@ const CANNOT_OPEN: i32 = 14;
 const NOT_A_DATABASE: i32 = 26;
 
 impl Failure {
-    pub(super) fn unreadable(cause: impl Into<Cause>) -> Self {
+    pub(super) fn unreadable<E: Into<Cause>>(cause: E) -> Self {
         Failure::Unreadable(cause.into())
     }
 

@@ -241,7 +241,7 @@ async fn prepare(connection: &mut SqliteConnection, path: &Path) -> Result<(), F
     if application != APPLICATION_ID {
         sqlx::query("PRAGMA application_id = 1147499371").execute(&mut *transaction).await?;
     }
-    match MIGRATIONS.run_direct(None, &mut *transaction).await {
+    match MIGRATIONS.run(&mut *transaction).await {
         Ok(()) => {}
         Err(MigrateError::VersionMissing(version)) => {
             let found = format!("schema version {version}");
@@ -256,4 +256,73 @@ async fn prepare(connection: &mut SqliteConnection, path: &Path) -> Result<(), F
 
 async fn number(connection: &mut SqliteConnection, sql: &'static str) -> Result<i64, Failure> {
     Ok(sqlx::query(sql).fetch_one(connection).await?.try_get(0)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        error::chain,
+        safety::mask,
+        store::{NewConversation, NewMessage, Role, StoreOptions},
+    };
+
+    #[tokio::test]
+    async fn a_full_disk_refuses_the_write_and_the_next_one_works_once_there_is_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deskhand.db");
+        let store = Sqlite::open(&path, &StoreOptions::default()).await.unwrap();
+        let conversation = store.start_conversation(NewConversation::default()).await.unwrap().id;
+        let message = |text: &str| NewMessage { conversation, role: Role::Customer, text: mask(text), details: None, key: None };
+
+        // SQLite treats its page limit as it treats a full disk: SQLITE_FULL, and the transaction is gone.
+        pages_limit(&store, "PRAGMA max_page_count = 1").await;
+        let mut failed = 0;
+        for _ in 0..20 {
+            let many = (0..8).map(|_| store.add_message(message(&"x".repeat(4000)), vec![]));
+            for outcome in futures_util::future::join_all(many).await {
+                if let Err(error) = outcome {
+                    failed += 1;
+                    let said = chain(&error);
+                    assert!(matches!(error, Error::File { .. }), "{said}");
+                    assert!(said.contains("deskhand.db") && said.contains("disk is full"), "{said}");
+                }
+            }
+        }
+        assert!(failed > 0);
+        pages_limit(&store, "PRAGMA max_page_count = 100000").await;
+        store.add_message(message("after"), vec![]).await.unwrap();
+        let messages = store.messages(conversation, 0).await.unwrap();
+        let numbers: Vec<_> = messages.iter().map(|message| message.seq).collect();
+        assert_eq!(numbers, (1..=messages.len() as i64).collect::<Vec<_>>());
+        assert_eq!(messages.len(), 8 * 20 - failed + 1, "what was refused is not there, what was acknowledged is");
+    }
+
+    async fn pages_limit(store: &Sqlite, sql: &'static str) {
+        let set = |connection| -> BoxFuture<'_, Result<i64, Failure>> { Box::pin(number(connection, sql)) };
+        store.write("limiting", None, set).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_database_of_a_newer_program_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deskhand.db");
+        let store = Sqlite::open(&path, &StoreOptions::default()).await.unwrap();
+        let newer = |connection: &mut SqliteConnection| -> BoxFuture<'_, Result<(), Failure>> {
+            Box::pin(async move {
+                let sql = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'x', 1, x'00', 0)";
+                sqlx::query(sql).execute(connection).await?;
+                Ok(())
+            })
+        };
+        store.write("growing", None, newer).await.unwrap();
+        store.close().await;
+        let error = Sqlite::open(&path, &StoreOptions::default()).await.err().unwrap();
+        assert!(error.to_string().contains("9999") && error.to_string().contains("newer program"), "{error}");
+    }
+
+    #[test]
+    fn the_mark_in_the_file_is_the_constant() {
+        assert_eq!(APPLICATION_ID, 1_147_499_371);
+    }
 }
