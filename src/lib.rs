@@ -18,14 +18,20 @@
 //! `store` -> `error`. Invariants: text reaches a sink only as [`safety::Masked`]; a failed search is an error,
 //! never "no passages"; the eval suite, the test page and the live chat run the same [`turn::Bot::turn`].
 
+pub mod turn;
+
+pub mod safety;
+
+pub mod model;
+
+pub mod index;
+
 pub mod knowledge;
 
 pub mod store;
 
-pub mod safety;
-
 pub mod words;
 
-pub mod error;
+pub mod config;
 
-pub mod index;
+pub mod error;

@@ -49,6 +49,11 @@ impl std::fmt::Display for Masked {
     }
 }
 
+/// Several masked texts as one.
+pub fn join<'m>(texts: impl Iterator<Item = &'m Masked>, between: &str) -> Masked {
+    Masked(texts.map(Masked::as_str).collect::<Vec<_>>().join(between))
+}
+
 /// Finds and replaces every secret and every piece of contact data: for what a customer or an agent writes.
 pub fn mask(text: &str) -> Masked {
     Masked(secrets::replace(text, secrets::Source::Person))
