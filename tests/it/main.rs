@@ -2,3 +2,4 @@
 
 mod index_contract;
 mod store;
+mod parity;
