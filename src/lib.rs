@@ -27,3 +27,5 @@ pub mod safety;
 pub mod words;
 
 pub mod error;
+
+pub mod index;

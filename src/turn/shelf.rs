@@ -1,0 +1,65 @@
+//! The knowledge that turns see: documents, the index made from them, and the judge that fits them; replaced at once.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use jiff::civil::Date;
+
+use super::{judge::Judge, retrieve::Retrieved};
+use crate::{
+    index::{Index, statistics::Statistics},
+    words::{Document, Kind, Lang},
+};
+
+/// Below this many points every search compares with all of them: quicker than walking a graph, and exact.
+const EXACT_POINTS: usize = 20_000;
+
+/// One state of the knowledge.
+#[derive(Debug)]
+pub struct Shelf {
+    /// Names the state, for the log and the certificate.
+    pub generation: String,
+    /// Decides whether what was found is good enough.
+    pub judge: Judge,
+    pub(super) index: Index,
+    pub(super) statistics: Statistics,
+    pub(super) exact: bool,
+    documents: HashMap<String, BTreeMap<Lang, Arc<Document>>>,
+}
+
+impl Shelf {
+    /// Puts documents, index and judge together. `points` is how many the index holds.
+    pub fn new(generation: String, documents: Vec<Document>, index: Index, statistics: Statistics, judge: Judge, points: usize) -> Self {
+        let mut by_id: HashMap<String, BTreeMap<Lang, Arc<Document>>> = HashMap::new();
+        for document in documents {
+            by_id.entry(document.id.clone()).or_default().insert(document.lang, Arc::new(document));
+        }
+        Shelf { generation, judge, index, statistics, exact: points <= EXACT_POINTS, documents: by_id }
+    }
+
+    /// The document in `lang` if it exists in it and holds on `day`, else in the other language.
+    pub fn document(&self, id: &str, lang: Lang, day: Date) -> Option<Arc<Document>> {
+        let languages = self.documents.get(id)?;
+        [lang, lang.other()].iter().filter_map(|lang| languages.get(lang)).find(|document| document.holds_on(day)).cloned()
+    }
+
+    /// Every document.
+    pub fn documents(&self) -> impl Iterator<Item = &Arc<Document>> {
+        self.documents.values().flat_map(BTreeMap::values)
+    }
+
+    /// A notice in force that is about what was asked, when the answer itself is another document.
+    pub fn notice_for(&self, retrieved: &Retrieved, lang: Lang, day: Date) -> Option<Arc<Document>> {
+        let best = retrieved.candidates.first()?;
+        retrieved
+            .candidates
+            .iter()
+            .skip(1)
+            .take(4)
+            .find(|candidate| candidate.document.kind == Kind::Notice && candidate.document.lang == lang && candidate.score >= 0.6 * best.score)
+            .map(|candidate| candidate.document.clone())
+            .filter(|notice| notice.holds_on(day) && best.document.kind != Kind::Notice)
+    }
+}
