@@ -1,5 +1,8 @@
 //! The one integration-test binary: a module per flow, contracts run on every backend.
 
 mod index_contract;
+
+mod knowledge_files;
+
 mod store;
 mod parity;
