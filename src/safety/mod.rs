@@ -15,7 +15,23 @@ pub mod identifiers;
 
 pub mod injection;
 
+mod fold;
+
+mod keys;
+
+mod numbers;
+
+mod phrase_lists;
+
 mod secrets;
+
+mod seed_han;
+
+mod seed_phrase;
+
+mod talk;
+
+mod told;
 
 use std::collections::BTreeMap;
 

@@ -6,3 +6,4 @@ mod knowledge_files;
 
 mod store;
 mod parity;
+mod safety;
