@@ -19,7 +19,6 @@
 //! never "no passages"; the eval suite, the test page and the live chat run the same [`turn::Bot::turn`].
 
 pub mod turn;
-pub mod model;
 
 pub mod safety;
 

@@ -25,6 +25,8 @@ pub mod server;
 
 mod shard;
 
+pub mod statistics;
+
 mod terms;
 
 mod wallet_words;

@@ -4,6 +4,8 @@ mod index_contract;
 
 mod knowledge_files;
 
-mod store;
 mod parity;
+
 mod safety;
+
+mod store;
