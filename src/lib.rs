@@ -32,6 +32,8 @@ pub mod store;
 
 pub mod words;
 
+pub mod cli;
+
 pub mod config;
 
 pub mod error;
