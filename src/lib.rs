@@ -30,10 +30,10 @@ pub mod knowledge;
 
 pub mod store;
 
-pub mod words;
-
 pub mod cli;
 
 pub mod config;
+
+pub mod words;
 
 pub mod error;
