@@ -30,6 +30,8 @@ pub mod knowledge;
 
 pub mod store;
 
+pub mod eval;
+
 pub mod cli;
 
 pub mod config;
