@@ -1,1 +1,3 @@
 //! The one integration-test binary: a module per flow, contracts run on every backend.
+
+mod store;

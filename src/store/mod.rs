@@ -1,0 +1,269 @@
+//! WHAT SURVIVES A RESTART? The only room that knows SQL: documents, conversations, turns, tickets, settings.
+//!
+//! [`Store::open`] opens or creates the database; every write is acknowledged after its commit, so what a caller
+//! was told is there after `kill -9` of the process (and, with [`Sync::Full`], after a loss of power).
+//! Writes of many callers share one commit; reads go past them. Customers' words come in as
+//! [`Masked`](crate::safety::Masked) only; JSON (`details`, `case`, events) is made from masked text by its caller.
+//!
+//! A message of a customer in a conversation that the bot holds is *unanswered* until a [`NewTurn`] covers it or a
+//! person takes over: [`Store::unanswered`] finds at start what a crash left open.
+
+mod conversation;
+
+mod ticket;
+
+mod sqlite;
+
+use std::{path::Path, time::Duration};
+
+use tokio::sync::broadcast;
+use uuid::Uuid;
+
+pub use self::{
+    conversation::{
+        Added, Conversation, Event, Message, NewConversation, NewEvent, NewMessage, NewTurn, Role, State, TurnWritten,
+    },
+    sqlite::Sqlite,
+    ticket::{NewTicket, Priority, Ticket, TicketFilter, TicketNumber, TicketState},
+};
+use crate::{
+    error::Result,
+    safety::Masked,
+    words::{Document, Lang},
+};
+
+/// What a commit waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sync {
+    /// Nothing acknowledged is lost when the process dies.
+    #[default]
+    Normal,
+    /// Nor when the power fails: each commit waits for the disk.
+    Full,
+}
+
+/// How the store is opened.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// What a commit waits for.
+    pub sync: Sync,
+    /// How long to wait for another process that holds the database.
+    pub busy_timeout: Duration,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        StoreOptions { sync: Sync::Normal, busy_timeout: Duration::from_secs(5) }
+    }
+}
+
+/// What survives a restart. A closed set of bodies; cheap to clone, all clones share one writer.
+#[derive(Clone)]
+pub enum Store {
+    /// One file in the data folder.
+    Sqlite(Sqlite),
+}
+
+impl Store {
+    /// Opens the SQLite database at `path`, creating file and folder where they are missing.
+    ///
+    /// A file that is damaged, or that another program wrote, is refused and left as it is. Needs a tokio runtime.
+    pub async fn open(path: &Path, options: &StoreOptions) -> Result<Store> {
+        Ok(Store::Sqlite(Sqlite::open(path, options).await?))
+    }
+
+    /// Finishes the writes that were accepted and closes the files. Later calls fail with `Error::Stopped`.
+    pub async fn close(&self) {
+        let Store::Sqlite(body) = self;
+        body.close().await;
+    }
+
+    /// Tells, after each commit, which conversation got a message, an event or another state. A receiver that
+    /// lags reads [`Store::events`] again; writes of other processes are not told.
+    pub fn changes(&self) -> broadcast::Receiver<Uuid> {
+        let Store::Sqlite(body) = self;
+        body.changes()
+    }
+
+    // Documents.
+
+    /// Makes `documents` the current revisions and takes `removed` out of force, all at once; returns the new
+    /// generation. With nothing to do the generation stays. Older revisions are kept for citations.
+    pub async fn publish(&self, documents: &[Document], removed: &[(String, Lang)]) -> Result<i64> {
+        let Store::Sqlite(body) = self;
+        body.publish(documents, removed).await
+    }
+
+    /// The current documents, by id and language.
+    pub async fn documents(&self) -> Result<Vec<Document>> {
+        let Store::Sqlite(body) = self;
+        body.documents().await
+    }
+
+    /// The number of the last publication; 0 before the first.
+    pub async fn generation(&self) -> Result<i64> {
+        let Store::Sqlite(body) = self;
+        body.generation().await
+    }
+
+    /// One document: that `revision`, or the current one. Without `lang` either language will do.
+    pub async fn document(&self, id: &str, lang: Option<Lang>, revision: Option<&str>) -> Result<Document> {
+        let Store::Sqlite(body) = self;
+        body.document(id, lang, revision).await
+    }
+
+    // Conversations.
+
+    /// Starts a conversation; the bot holds it.
+    pub async fn start_conversation(&self, new: NewConversation) -> Result<Conversation> {
+        let Store::Sqlite(body) = self;
+        body.start_conversation(new).await
+    }
+
+    /// One conversation.
+    pub async fn conversation(&self, id: Uuid) -> Result<Conversation> {
+        let Store::Sqlite(body) = self;
+        body.conversation(id).await
+    }
+
+    /// The conversations touched last, newest first.
+    pub async fn conversations(&self, limit: u32) -> Result<Vec<Conversation>> {
+        let Store::Sqlite(body) = self;
+        body.conversations(limit).await
+    }
+
+    /// Says who answers next. When the bot no longer holds it, nothing in it stays unanswered.
+    pub async fn set_state(&self, id: Uuid, state: State) -> Result<()> {
+        let Store::Sqlite(body) = self;
+        body.set_state(id, state).await
+    }
+
+    /// Remembers the customer's language.
+    pub async fn set_lang(&self, id: Uuid, lang: Lang) -> Result<()> {
+        let Store::Sqlite(body) = self;
+        body.set_lang(id, lang).await
+    }
+
+    /// Adds a message, and with it `events`, under the next number. A key that is known in the conversation gives
+    /// the earlier message back and adds nothing, whatever the text.
+    pub async fn add_message(&self, new: NewMessage, events: Vec<NewEvent>) -> Result<Added> {
+        let Store::Sqlite(body) = self;
+        body.add_message(new, events).await
+    }
+
+    /// The messages after number `after_seq`, in order; 0 for all.
+    pub async fn messages(&self, conversation: Uuid, after_seq: i64) -> Result<Vec<Message>> {
+        let Store::Sqlite(body) = self;
+        body.messages(conversation, after_seq).await
+    }
+
+    /// Adds events that belong to no message, such as steps of a turn under way.
+    pub async fn add_events(&self, conversation: Uuid, events: Vec<NewEvent>) -> Result<Vec<Event>> {
+        let Store::Sqlite(body) = self;
+        body.add_events(conversation, events).await
+    }
+
+    /// The events after number `after_seq`, in order; 0 for all that are kept.
+    pub async fn events(&self, conversation: Uuid, after_seq: i64) -> Result<Vec<Event>> {
+        let Store::Sqlite(body) = self;
+        body.events(conversation, after_seq).await
+    }
+
+    /// Deletes events older than `before_ms` (Unix milliseconds); returns how many.
+    pub async fn prune_events(&self, before_ms: i64) -> Result<u64> {
+        let Store::Sqlite(body) = self;
+        body.prune_events(before_ms).await
+    }
+
+    /// Customers' messages that the bot accepted and has not answered, oldest first.
+    pub async fn unanswered(&self) -> Result<Vec<(Conversation, Message)>> {
+        let Store::Sqlite(body) = self;
+        body.unanswered().await
+    }
+
+    /// Stores what a finished turn leaves behind: message, events, ticket, state; all of it or nothing.
+    pub async fn write_turn(&self, turn: NewTurn) -> Result<TurnWritten> {
+        let Store::Sqlite(body) = self;
+        body.write_turn(turn).await
+    }
+
+    // Tickets.
+
+    /// The number that a ticket of this conversation would get: that of its open ticket, or a fresh one that is
+    /// never given again. For a reply that names the ticket before it is stored.
+    pub async fn reserve_ticket_number(&self, conversation: Uuid) -> Result<TicketNumber> {
+        let Store::Sqlite(body) = self;
+        body.reserve_ticket_number(conversation).await
+    }
+
+    /// Queues a case. If the conversation has a ticket that is not closed, that one gets the new case and reason,
+    /// and the higher priority.
+    pub async fn add_ticket(&self, new: NewTicket) -> Result<Ticket> {
+        let Store::Sqlite(body) = self;
+        body.add_ticket(new).await
+    }
+
+    /// One ticket.
+    pub async fn ticket(&self, number: TicketNumber) -> Result<Ticket> {
+        let Store::Sqlite(body) = self;
+        body.ticket(number).await
+    }
+
+    /// The ticket of this conversation that is not closed.
+    pub async fn open_ticket(&self, conversation: Uuid) -> Result<Option<Ticket>> {
+        let Store::Sqlite(body) = self;
+        body.open_ticket(conversation).await
+    }
+
+    /// Tickets, the most urgent first, then the oldest.
+    pub async fn tickets(&self, filter: TicketFilter) -> Result<Vec<Ticket>> {
+        let Store::Sqlite(body) = self;
+        body.tickets(filter).await
+    }
+
+    /// Gives the ticket to `agent`, and the conversation to a person. Refused if another agent has it or it is closed.
+    pub async fn take(&self, number: TicketNumber, agent: &str, events: Vec<NewEvent>) -> Result<Ticket> {
+        let Store::Sqlite(body) = self;
+        body.take(number, agent, events).await
+    }
+
+    /// An agent writes to the customer: adds the message and `events`, notes the first reply, takes the ticket if
+    /// nobody has it. A known key gives the earlier message back.
+    pub async fn reply(
+        &self,
+        number: TicketNumber,
+        agent: &str,
+        text: &Masked,
+        key: Option<String>,
+        events: Vec<NewEvent>,
+    ) -> Result<Added> {
+        let Store::Sqlite(body) = self;
+        body.reply(number, agent, text, key, events).await
+    }
+
+    /// Closes the ticket; `then` says who answers the conversation next. Closing twice changes nothing.
+    pub async fn close_ticket(
+        &self,
+        number: TicketNumber,
+        agent: &str,
+        then: State,
+        events: Vec<NewEvent>,
+    ) -> Result<Ticket> {
+        let Store::Sqlite(body) = self;
+        body.close_ticket(number, agent, then, events).await
+    }
+
+    // Settings.
+
+    /// A remembered value, for instance the hash of the judge in force.
+    pub async fn setting(&self, key: &str) -> Result<Option<String>> {
+        let Store::Sqlite(body) = self;
+        body.setting(key).await
+    }
+
+    /// Remembers a value; `None` forgets it.
+    pub async fn set_setting(&self, key: &str, value: Option<&str>) -> Result<()> {
+        let Store::Sqlite(body) = self;
+        body.set_setting(key, value).await
+    }
+}

@@ -1,0 +1,351 @@
+//! Conversations with their messages and events, and whole turns.
+
+use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use uuid::Uuid;
+
+use super::{
+    Sqlite,
+    documents::masked,
+    failure::Failure,
+    json_or_none, now_ms,
+    tickets::put_ticket,
+    word,
+};
+use crate::{
+    error::{Error, Result},
+    store::{
+        Added, Conversation, Event, Message, NewConversation, NewEvent, NewMessage, NewTurn, Role, State, TurnWritten,
+    },
+    words::Lang,
+};
+
+impl Sqlite {
+    pub(in crate::store) async fn start_conversation(&self, new: NewConversation) -> Result<Conversation> {
+        let now_ms = now_ms();
+        let conversation = Conversation {
+            id: Uuid::now_v7(),
+            lang: new.lang,
+            channel: new.channel,
+            customer: new.customer,
+            state: State::Bot,
+            created_ms: now_ms,
+            updated_ms: now_ms,
+        };
+        self.write("starting a conversation in", Some(conversation.id), move |connection| {
+            Box::pin(async move {
+                sqlx::query(
+                    "INSERT INTO conversations (id, lang, channel, customer, state, created_ms, updated_ms)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
+                )
+                .bind(conversation.id.to_string())
+                .bind(conversation.lang.map(Lang::as_str))
+                .bind(&conversation.channel)
+                .bind(&conversation.customer)
+                .bind(conversation.state.as_str())
+                .bind(conversation.created_ms)
+                .execute(connection)
+                .await?;
+                Ok(conversation)
+            })
+        })
+        .await
+    }
+
+    pub(in crate::store) async fn conversation(&self, id: Uuid) -> Result<Conversation> {
+        let act = "reading a conversation from";
+        get_conversation(&mut *self.reader(act).await?, id).await.map_err(self.failed(act))
+    }
+
+    pub(in crate::store) async fn conversations(&self, limit: u32) -> Result<Vec<Conversation>> {
+        let act = "reading conversations from";
+        let mut reader = self.reader(act).await?;
+        let rows = sqlx::query("SELECT * FROM conversations ORDER BY updated_ms DESC, id DESC LIMIT ?1")
+            .bind(limit)
+            .fetch_all(&mut *reader)
+            .await
+            .map_err(self.failed(act))?;
+        rows.iter().map(conversation).collect::<Result<_, Failure>>().map_err(self.failed(act))
+    }
+
+    pub(in crate::store) async fn set_state(&self, id: Uuid, state: State) -> Result<()> {
+        self.write("changing a conversation in", Some(id), move |connection| {
+            Box::pin(put_state(connection, id, state))
+        })
+        .await
+    }
+
+    pub(in crate::store) async fn set_lang(&self, id: Uuid, lang: Lang) -> Result<()> {
+        self.write("changing a conversation in", Some(id), move |connection| Box::pin(put_lang(connection, id, lang)))
+            .await
+    }
+
+    pub(in crate::store) async fn add_message(&self, new: NewMessage, events: Vec<NewEvent>) -> Result<Added> {
+        self.write("adding a message to", Some(new.conversation), move |connection| {
+            Box::pin(async move {
+                let added = put_message(connection, new).await?;
+                if !added.repeated {
+                    put_events(connection, added.message.conversation, events).await?;
+                }
+                Ok(added)
+            })
+        })
+        .await
+    }
+
+    pub(in crate::store) async fn messages(&self, conversation: Uuid, after_seq: i64) -> Result<Vec<Message>> {
+        let act = "reading messages from";
+        let mut reader = self.reader(act).await?;
+        let rows = sqlx::query("SELECT * FROM messages WHERE conversation = ?1 AND seq > ?2 ORDER BY seq")
+            .bind(conversation.to_string())
+            .bind(after_seq)
+            .fetch_all(&mut *reader)
+            .await
+            .map_err(self.failed(act))?;
+        rows.iter().map(message).collect::<Result<_, Failure>>().map_err(self.failed(act))
+    }
+
+    pub(in crate::store) async fn add_events(&self, conversation: Uuid, events: Vec<NewEvent>) -> Result<Vec<Event>> {
+        self.write("adding events to", Some(conversation), move |connection| {
+            Box::pin(put_events(connection, conversation, events))
+        })
+        .await
+    }
+
+    pub(in crate::store) async fn events(&self, conversation: Uuid, after_seq: i64) -> Result<Vec<Event>> {
+        let act = "reading events from";
+        let mut reader = self.reader(act).await?;
+        let rows = sqlx::query("SELECT * FROM events WHERE conversation = ?1 AND seq > ?2 ORDER BY seq")
+            .bind(conversation.to_string())
+            .bind(after_seq)
+            .fetch_all(&mut *reader)
+            .await
+            .map_err(self.failed(act))?;
+        rows.iter().map(event).collect::<Result<_, Failure>>().map_err(self.failed(act))
+    }
+
+    pub(in crate::store) async fn prune_events(&self, before_ms: i64) -> Result<u64> {
+        self.write("pruning events in", None, move |connection| {
+            Box::pin(async move {
+                let done = sqlx::query("DELETE FROM events WHERE created_ms < ?1").bind(before_ms).execute(connection);
+                Ok(done.await?.rows_affected())
+            })
+        })
+        .await
+    }
+
+    pub(in crate::store) async fn unanswered(&self) -> Result<Vec<(Conversation, Message)>> {
+        let act = "reading unanswered messages from";
+        let mut reader = self.reader(act).await?;
+        let rows = sqlx::query(
+            "SELECT messages.* FROM messages JOIN conversations ON conversations.id = messages.conversation
+             WHERE messages.answered = 0 AND conversations.state = 'bot'
+             ORDER BY messages.created_ms, messages.conversation, messages.seq",
+        )
+        .fetch_all(&mut *reader)
+        .await
+        .map_err(self.failed(act))?;
+        let mut found = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let message = message(row).map_err(self.failed(act))?;
+            let conversation = get_conversation(&mut reader, message.conversation).await.map_err(self.failed(act))?;
+            found.push((conversation, message));
+        }
+        Ok(found)
+    }
+
+    pub(in crate::store) async fn write_turn(&self, turn: NewTurn) -> Result<TurnWritten> {
+        let id = turn.conversation;
+        let strays = [turn.message.as_ref().map(|new| new.conversation), turn.ticket.as_ref().map(|new| new.conversation)];
+        if let Some(stray) = strays.into_iter().flatten().find(|stray| *stray != id) {
+            return Err(Error::invalid("a turn's parts", format!("conversation {stray}"), format!("conversation {id}")));
+        }
+        self.write("writing a turn to", Some(id), move |connection| Box::pin(put_turn(connection, turn))).await
+    }
+}
+
+async fn put_turn(connection: &mut SqliteConnection, turn: NewTurn) -> Result<TurnWritten, Failure> {
+    let id = turn.conversation;
+    get_conversation(connection, id).await?;
+    let message = match turn.message {
+        Some(new) => Some(put_message(connection, new).await?.message),
+        None => None,
+    };
+    sqlx::query("UPDATE messages SET answered = 1 WHERE conversation = ?1 AND seq <= ?2 AND answered = 0")
+        .bind(id.to_string())
+        .bind(turn.answers_up_to)
+        .execute(&mut *connection)
+        .await?;
+    let events = put_events(connection, id, turn.events).await?;
+    let ticket = match turn.ticket {
+        Some(new) => Some(put_ticket(connection, new).await?),
+        None => None,
+    };
+    if let Some(lang) = turn.lang {
+        put_lang(connection, id, lang).await?;
+    }
+    if let Some(state) = turn.state {
+        put_state(connection, id, state).await?;
+    }
+    Ok(TurnWritten { message, events, ticket })
+}
+
+/// Adds a message under the next number, or finds the one that has its key.
+pub(super) async fn put_message(connection: &mut SqliteConnection, new: NewMessage) -> Result<Added, Failure> {
+    if let Some(key) = &new.key {
+        let row = sqlx::query("SELECT * FROM messages WHERE conversation = ?1 AND key = ?2")
+            .bind(new.conversation.to_string())
+            .bind(key)
+            .fetch_optional(&mut *connection)
+            .await?;
+        if let Some(row) = row {
+            return Ok(Added { message: message(&row)?, repeated: true });
+        }
+    }
+    let now_ms = now_ms();
+    let row = sqlx::query(
+        "UPDATE conversations SET messages = messages + 1, updated_ms = ?2 WHERE id = ?1 RETURNING messages, state",
+    )
+    .bind(new.conversation.to_string())
+    .bind(now_ms)
+    .fetch_optional(&mut *connection)
+    .await?
+    .ok_or_else(|| no_conversation(new.conversation))?;
+    let bot_owes_reply = new.role == Role::Customer && word::<State>(&row, "state")? == State::Bot;
+    let message = Message {
+        id: Uuid::now_v7(),
+        conversation: new.conversation,
+        seq: row.try_get("messages")?,
+        role: new.role,
+        text: new.text,
+        details: new.details,
+        key: new.key,
+        created_ms: now_ms,
+    };
+    sqlx::query(
+        "INSERT INTO messages (id, conversation, seq, role, text, details, key, answered, created_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )
+    .bind(message.id.to_string())
+    .bind(message.conversation.to_string())
+    .bind(message.seq)
+    .bind(message.role.as_str())
+    .bind(message.text.as_str())
+    .bind(message.details.as_ref().map(serde_json::Value::to_string))
+    .bind(&message.key)
+    .bind(!bot_owes_reply)
+    .bind(message.created_ms)
+    .execute(connection)
+    .await?;
+    Ok(Added { message, repeated: false })
+}
+
+/// Adds events under the next numbers.
+pub(super) async fn put_events(
+    connection: &mut SqliteConnection,
+    id: Uuid,
+    events: Vec<NewEvent>,
+) -> Result<Vec<Event>, Failure> {
+    if events.is_empty() {
+        return Ok(Vec::new());
+    }
+    let row = sqlx::query("UPDATE conversations SET events = events + ?2 WHERE id = ?1 RETURNING events")
+        .bind(id.to_string())
+        .bind(events.len() as i64)
+        .fetch_optional(&mut *connection)
+        .await?
+        .ok_or_else(|| no_conversation(id))?;
+    let first = row.try_get::<i64, _>(0)? - events.len() as i64 + 1;
+    let created_ms = now_ms();
+    let mut stored = Vec::with_capacity(events.len());
+    for (seq, new) in (first..).zip(events) {
+        sqlx::query("INSERT INTO events (conversation, seq, kind, json, created_ms) VALUES (?1, ?2, ?3, ?4, ?5)")
+            .bind(id.to_string())
+            .bind(seq)
+            .bind(&new.kind)
+            .bind(new.json.to_string())
+            .bind(created_ms)
+            .execute(&mut *connection)
+            .await?;
+        stored.push(Event { conversation: id, seq, kind: new.kind, json: new.json, created_ms });
+    }
+    Ok(stored)
+}
+
+/// Says who answers next. What the bot left unanswered is now a person's, or nobody's.
+pub(super) async fn put_state(connection: &mut SqliteConnection, id: Uuid, state: State) -> Result<(), Failure> {
+    let changed = sqlx::query("UPDATE conversations SET state = ?2, updated_ms = ?3 WHERE id = ?1")
+        .bind(id.to_string())
+        .bind(state.as_str())
+        .bind(now_ms())
+        .execute(&mut *connection)
+        .await?;
+    if changed.rows_affected() == 0 {
+        return Err(no_conversation(id).into());
+    }
+    if state != State::Bot {
+        sqlx::query("UPDATE messages SET answered = 1 WHERE conversation = ?1 AND answered = 0")
+            .bind(id.to_string())
+            .execute(connection)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn put_lang(connection: &mut SqliteConnection, id: Uuid, lang: Lang) -> Result<(), Failure> {
+    let changed = sqlx::query("UPDATE conversations SET lang = ?2 WHERE id = ?1")
+        .bind(id.to_string())
+        .bind(lang.as_str())
+        .execute(connection)
+        .await?;
+    if changed.rows_affected() == 0 { Err(no_conversation(id).into()) } else { Ok(()) }
+}
+
+pub(super) async fn get_conversation(connection: &mut SqliteConnection, id: Uuid) -> Result<Conversation, Failure> {
+    let row = sqlx::query("SELECT * FROM conversations WHERE id = ?1").bind(id.to_string());
+    let row = row.fetch_optional(connection).await?.ok_or_else(|| no_conversation(id))?;
+    conversation(&row)
+}
+
+fn no_conversation(id: Uuid) -> Error {
+    Error::NotFound { what: "conversation", id: id.to_string() }
+}
+
+pub(super) fn uuid(row: &SqliteRow, column: &str) -> Result<Uuid, Failure> {
+    row.try_get::<&str, _>(column)?.parse().map_err(Failure::unreadable::<uuid::Error>)
+}
+
+fn conversation(row: &SqliteRow) -> Result<Conversation, Failure> {
+    let lang: Option<&str> = row.try_get("lang")?;
+    Ok(Conversation {
+        id: uuid(row, "id")?,
+        lang: lang.map(str::parse).transpose()?,
+        channel: row.try_get("channel")?,
+        customer: row.try_get("customer")?,
+        state: word(row, "state")?,
+        created_ms: row.try_get("created_ms")?,
+        updated_ms: row.try_get("updated_ms")?,
+    })
+}
+
+fn message(row: &SqliteRow) -> Result<Message, Failure> {
+    Ok(Message {
+        id: uuid(row, "id")?,
+        conversation: uuid(row, "conversation")?,
+        seq: row.try_get("seq")?,
+        role: word(row, "role")?,
+        text: masked(row.try_get("text")?)?,
+        details: json_or_none(row, "details")?,
+        key: row.try_get("key")?,
+        created_ms: row.try_get("created_ms")?,
+    })
+}
+
+fn event(row: &SqliteRow) -> Result<Event, Failure> {
+    Ok(Event {
+        conversation: uuid(row, "conversation")?,
+        seq: row.try_get("seq")?,
+        kind: row.try_get("kind")?,
+        json: serde_json::from_str(row.try_get("json")?).map_err(Failure::unreadable)?,
+        created_ms: row.try_get("created_ms")?,
+    })
+}
