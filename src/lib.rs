@@ -25,3 +25,5 @@ pub mod safety;
 pub mod words;
 
 pub mod error;
+
+pub mod index;

@@ -1,0 +1,603 @@
+//! How does the engine run inside this process? `qdrant-edge`, one owner thread, shards that never change once built.
+//!
+//! A rebuild fills a new points folder, an update fills a copy of the current one; then flush, optimise, close,
+//! load, marker (temp, fsync, rename), and one `Arc` is swapped. A crash at any moment leaves a marker that names a
+//! whole shard. The old folder goes when its last search has ended.
+//!
+//! What qdrant-edge 0.7.2 does not do for us, and where it is met:
+//! `load` does not replay its log, so nothing is served that was not flushed and loaded again; `flush` panics on
+//! contention and on a full disk, and so does `Drop`, so every call runs under [`guarded`]; the graph exists only
+//! after `optimize`; the log is never cut, so it is removed after each build and [`catch_up`] keeps operation
+//! numbers growing (the engine ignores an operation that is older than the point); a mapped file on a full disk
+//! kills the process, so free space is checked first.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs::File,
+    panic::AssertUnwindSafe,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock, Weak,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    time::{Duration, Instant},
+};
+
+use qdrant_edge::{
+    CountRequest, CreateIndex, Distance, EdgeConfig, EdgeShard, EdgeSparseVectorParams, EdgeVectorParams,
+    FieldIndexOperations, NamedQuery, OperationError, Payload, PayloadFieldSchema, PayloadSchemaType, PointId,
+    PointInsertOperations, PointOperations, PointStructPersisted, QueryEnum, QueryRequest, ScoredPoint, ScoringQuery,
+    SearchParams, SparseVector, UpdateOperation, VectorInternal, VectorPersisted, VectorStructPersisted, WalOptions,
+    WithPayloadInterface, WithVector,
+};
+use serde_json::json;
+use tokio::sync::{Semaphore, oneshot};
+
+use super::{
+    ANY_PRODUCT, Bm25, BuildTimes, Cosine, Filter, GRAPH_WIDTH, Hit, Index, Marker, Opened, Point, Rebuild, Vector,
+    check_points, check_vector, columns, day_number, field,
+    folder::{
+        LOCK_FILE, LOG_FOLDER, New, OnDisk, bytes_of, copy, need_space, read_marker, reader_name, remove, size_bytes,
+        sweep, take_lock, write_marker,
+    },
+    hit_of, payload_of, rank, vector_name,
+};
+use crate::{
+    error::{Cause, Error, Result, chain},
+    words::Lang,
+};
+
+/// Points in one write to the engine: large enough to be quick, small enough for its log's segments.
+const BATCH_POINTS: usize = 512;
+/// Documents in one delete: each is a clause of one filter.
+const BATCH_DOCUMENTS: usize = 128;
+/// Writes that may wait for the owner thread.
+const WAITING_WRITES: usize = 4;
+/// How long closing waits for searches that still run.
+const CLOSE_WAIT: Duration = Duration::from_secs(5);
+
+/// The index in this process. Clones share one shard and one owner thread.
+#[derive(Clone)]
+pub struct Embedded {
+    shared: Arc<Shared>,
+    writes: mpsc::SyncSender<Write>,
+}
+
+/// What searches and the owner thread share. The thread holds it weakly, so that dropping the last [`Embedded`]
+/// lets go of the folder.
+struct Shared {
+    folder: PathBuf,
+    dimensions: usize,
+    fingerprint: String,
+    current: RwLock<Option<Arc<Generation>>>,
+    /// `None`: another process owns the folder and this one only reads a copy.
+    lock: Mutex<Option<Arc<File>>>,
+    /// How long the last build took, step by step.
+    last_build: Mutex<Option<BuildTimes>>,
+    /// Searches at a time: more than there are cores would only wait for each other.
+    searches: Semaphore,
+}
+
+/// One immutable state of the points. The folder goes with its last user once it is retired.
+struct Generation {
+    shard: Shard,
+    folder: PathBuf,
+    on_disk: OnDisk,
+    retired: AtomicBool,
+    _lock: Option<Arc<File>>,
+}
+
+enum Write {
+    Rebuild { generation: String, points: Vec<Point>, done: oneshot::Sender<Result<()>> },
+    Update { generation: String, upsert: Vec<Point>, delete: Vec<(String, Lang)>, done: oneshot::Sender<Result<()>> },
+    Close { done: oneshot::Sender<Result<()>> },
+}
+
+impl Embedded {
+    /// See [`Index::open_embedded`].
+    pub(super) fn open(folder: &Path, dimensions: usize, fingerprint: &str) -> Result<Opened> {
+        std::fs::create_dir_all(folder).map_err(Error::file("making the folder", folder))?;
+        let lock = take_lock(&folder.join(LOCK_FILE))?.map(Arc::new);
+        let found = match &lock {
+            Some(lock) => {
+                let found = load_current(folder, dimensions, fingerprint, lock);
+                sweep(folder, found.as_ref().ok().map(|generation| generation.on_disk.points.as_str()));
+                found
+            }
+            None => load_copy(folder, dimensions, fingerprint),
+        };
+        let (current, rebuild) = match found {
+            Ok(generation) => (Some(Arc::new(generation)), None),
+            Err(why) => (None, Some(why)),
+        };
+        let shared = Arc::new(Shared {
+            folder: folder.to_owned(),
+            dimensions,
+            fingerprint: fingerprint.to_owned(),
+            current: RwLock::new(current),
+            last_build: Mutex::new(None),
+            lock: Mutex::new(lock),
+            searches: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
+        });
+        let (writes, inbox) = mpsc::sync_channel(WAITING_WRITES);
+        let owned = Arc::downgrade(&shared);
+        std::thread::Builder::new()
+            .name("index-owner".into())
+            .spawn(move || own(&owned, &inbox))
+            .map_err(Error::outside("starting the index's owner thread"))?;
+        Ok(Opened { index: Index::Embedded(Embedded { shared, writes }), rebuild })
+    }
+
+    pub(super) async fn search_dense(
+        &self,
+        which: Vector,
+        query: &[f32],
+        filter: &Filter,
+        limit: usize,
+        exact: bool,
+    ) -> Result<Vec<Hit<Cosine>>> {
+        check_vector(query, self.shared.dimensions, false)?;
+        let query = query.to_vec();
+        let filter = engine_filter(filter)?;
+        self.search(limit, move |shard| {
+            let params = SearchParams { exact, hnsw_ef: Some(GRAPH_WIDTH), ..SearchParams::default() };
+            let mut hits = Vec::new();
+            for name in which.names() {
+                let found = nearest(shard, name, VectorInternal::Dense(query.clone()), &filter, limit, Some(params))?;
+                for point in found {
+                    hits.push(hit_of(&point.payload.unwrap_or_default().0, Cosine(point.score))?);
+                }
+            }
+            rank(&mut hits, limit, |score| score.0);
+            Ok(hits)
+        })
+        .await
+    }
+
+    pub(super) async fn search_terms(
+        &self,
+        query: &[(u32, f32)],
+        filter: &Filter,
+        limit: usize,
+    ) -> Result<Vec<Hit<Bm25>>> {
+        let (terms, weights) = columns(query);
+        let filter = engine_filter(filter)?;
+        let limit = if terms.is_empty() { 0 } else { limit };
+        self.search(limit, move |shard| {
+            let query = SparseVector::new(terms, weights).map_err(Error::index("searching"))?;
+            let found = nearest(shard, vector_name::TERMS, VectorInternal::Sparse(query), &filter, limit, None)?;
+            let mut hits = found
+                .into_iter()
+                .map(|point| hit_of(&point.payload.unwrap_or_default().0, Bm25(point.score)))
+                .collect::<Result<Vec<_>>>()?;
+            rank(&mut hits, limit, |score| score.0);
+            Ok(hits)
+        })
+        .await
+    }
+
+    /// Runs `work` off the async threads, on the points in service at this moment.
+    async fn search<T: Send + 'static>(
+        &self,
+        limit: usize,
+        work: impl FnOnce(&EdgeShard) -> Result<Vec<T>> + Send + 'static,
+    ) -> Result<Vec<T>> {
+        let _turn = self.shared.searches.acquire().await.map_err(Error::index("searching"))?;
+        let generation = self.shared.in_service()?;
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        tokio::task::spawn_blocking(move || guarded("searching", || work(generation.shard.engine()?)))
+            .await
+            .map_err(Error::index("searching"))?
+    }
+
+    pub(super) async fn count(&self) -> Result<usize> {
+        let generation = self.shared.in_service()?;
+        tokio::task::spawn_blocking(move || guarded("counting", || count(generation.shard.engine()?)))
+            .await
+            .map_err(Error::index("counting"))?
+    }
+
+    pub(super) fn marker(&self) -> Option<Marker> {
+        self.shared.in_service().ok().map(|generation| generation.on_disk.marker.clone())
+    }
+
+    pub(super) fn last_build(&self) -> Option<BuildTimes> {
+        *self.shared.last_build.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) async fn rebuild(&self, generation: &str, points: Vec<Point>) -> Result<()> {
+        let generation = generation.to_owned();
+        self.write(|done| Write::Rebuild { generation, points, done }).await
+    }
+
+    pub(super) async fn update(&self, generation: &str, upsert: Vec<Point>, delete: Vec<(String, Lang)>) -> Result<()> {
+        let generation = generation.to_owned();
+        self.write(|done| Write::Update { generation, upsert, delete, done }).await
+    }
+
+    pub(super) async fn close(&self) -> Result<()> {
+        self.write(|done| Write::Close { done }).await
+    }
+
+    async fn write(&self, job: impl FnOnce(oneshot::Sender<Result<()>>) -> Write) -> Result<()> {
+        let (done, answer) = oneshot::channel();
+        self.writes.try_send(job(done)).map_err(|refused| match refused {
+            mpsc::TrySendError::Full(_) => Error::Busy { what: "the index's write queue", limit: WAITING_WRITES },
+            mpsc::TrySendError::Disconnected(_) => Error::Stopped("the index's owner thread"),
+        })?;
+        answer.await.map_err(|_| Error::Stopped("the index's owner thread"))?
+    }
+}
+
+impl std::fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Embedded").field("folder", &self.shared.folder).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn in_service(&self) -> Result<Arc<Generation>> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(|| Error::Index {
+            act: "searching",
+            cause: "it has not been built yet, or it was closed".into(),
+        })
+    }
+
+    /// Puts another state into service and returns the one before.
+    fn swap(&self, next: Option<Arc<Generation>>) -> Option<Arc<Generation>> {
+        std::mem::replace(&mut *self.current.write().unwrap_or_else(PoisonError::into_inner), next)
+    }
+
+    fn lock(&self) -> Result<Arc<File>> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(|| Error::Index {
+            act: "writing",
+            cause: format!("another process owns {}, or it was closed", self.folder.display()).into(),
+        })
+    }
+}
+
+/// The engine's shard, closed under guard: it flushes when dropped and panics when it cannot, and a panic that
+/// escapes while another one unwinds ends the process.
+struct Shard(Option<EdgeShard>);
+
+impl Shard {
+    fn engine(&self) -> Result<&EdgeShard> {
+        self.0.as_ref().ok_or(Error::Stopped("the index"))
+    }
+
+    fn close(&mut self) {
+        let engine = self.0.take();
+        if let Err(error) = guarded("closing", || Ok(drop(engine))) {
+            tracing::warn!(error = %chain(&error), "an index shard did not close cleanly");
+        }
+    }
+}
+
+impl Drop for Shard {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Drop for Generation {
+    fn drop(&mut self) {
+        self.shard.close(); // Before its files go.
+        if self.retired.load(Ordering::Acquire) {
+            remove(&self.folder);
+        }
+    }
+}
+
+/// The owner thread: one write after the other until the last handle is gone.
+fn own(shared: &Weak<Shared>, inbox: &mpsc::Receiver<Write>) {
+    while let (Ok(job), Some(shared)) = (inbox.recv(), shared.upgrade()) {
+        // A caller that no longer listens loses nothing: the write has happened, the marker says so.
+        let _ = match job {
+            Write::Rebuild { generation, points, done } => {
+                done.send(guarded("rebuilding", || rebuild(&shared, generation, points)))
+            }
+            Write::Update { generation, upsert, delete, done } => {
+                done.send(guarded("updating", || update(&shared, generation, upsert, delete)))
+            }
+            Write::Close { done } => done.send(close(&shared)),
+        };
+    }
+}
+
+fn rebuild(shared: &Shared, generation: String, points: Vec<Point>) -> Result<()> {
+    let lock = shared.lock()?;
+    check_points(&points, shared.dimensions)?;
+    need_space(&shared.folder, bytes_of(&points, shared.dimensions))?;
+    let folder = New::folder(&shared.folder)?;
+    let shard = EdgeShard::new(&folder.path, engine_config(shared.dimensions)).map_err(Error::index("creating"))?;
+    let mut building = Building { started: Instant::now(), shard: Shard(Some(shard)), operations: 0 };
+    building.create_field_indexes()?;
+    building.upsert(points)?;
+    serve(shared, lock, folder, building, generation)
+}
+
+fn update(shared: &Shared, generation: String, upsert: Vec<Point>, delete: Vec<(String, Lang)>) -> Result<()> {
+    let lock = shared.lock()?;
+    let current = shared.in_service()?;
+    check_points(&upsert, shared.dimensions)?;
+    need_space(&shared.folder, 2 * size_bytes(&current.folder) + bytes_of(&upsert, shared.dimensions))?;
+    let folder = New::folder(&shared.folder)?;
+    copy(&current.folder, &folder.path)?;
+    let config = engine_config(shared.dimensions);
+    let shard = EdgeShard::load(&folder.path, Some(config)).map_err(Error::index("loading"))?;
+    let mut building = Building { started: Instant::now(), shard: Shard(Some(shard)), operations: 0 };
+    building.catch_up(current.on_disk.operations)?;
+    building.create_field_indexes()?;
+    let replaced = upsert.iter().map(|point| (point.document.clone(), point.lang));
+    let gone: HashSet<_> = delete.into_iter().chain(replaced).collect();
+    building.delete(gone.into_iter().collect())?;
+    building.upsert(upsert)?;
+    serve(shared, lock, folder, building, generation)
+}
+
+/// Makes what was built durable, loads it as a later start would, and swaps it in.
+fn serve(shared: &Shared, lock: Arc<File>, folder: New, building: Building, generation: String) -> Result<()> {
+    let Building { started, shard, operations } = building;
+    let engine = shard.engine()?;
+    let written = Instant::now();
+    engine.optimize().map_err(Error::index("optimising"))?;
+    engine.flush();
+    let count = count(engine)?;
+    let optimised = Instant::now();
+    drop(shard);
+    remove(&folder.path.join(LOG_FOLDER));
+    let marker = Marker { generation, fingerprint: shared.fingerprint.clone(), dimensions: shared.dimensions, count };
+    let on_disk = OnDisk { marker, points: folder.name.clone(), operations };
+    let next = load(&shared.folder, on_disk.clone(), Some(lock)).map_err(Error::index("loading"))?;
+    write_marker(&shared.folder, &on_disk)?;
+    folder.keep();
+    if let Some(before) = shared.swap(Some(Arc::new(next))) {
+        before.retired.store(true, Ordering::Release);
+    }
+    let milliseconds = |time: Duration| time.as_millis() as u64;
+    *shared.last_build.lock().unwrap_or_else(PoisonError::into_inner) = Some(BuildTimes {
+        ingest_ms: milliseconds(written - started),
+        optimise_ms: milliseconds(optimised - written),
+        swap_ms: milliseconds(optimised.elapsed()),
+    });
+    tracing::info!(count, generation = on_disk.marker.generation, "the index is in service");
+    Ok(())
+}
+
+fn close(shared: &Shared) -> Result<()> {
+    let lock = shared.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some(mut generation) = shared.swap(None) else { return Ok(()) };
+    let patience = Instant::now();
+    loop {
+        match Arc::try_unwrap(generation) {
+            Ok(last) => {
+                drop(last);
+                break;
+            }
+            Err(_) if patience.elapsed() > CLOSE_WAIT => return Err(Error::Stopped("waiting for the last search")),
+            Err(shared) => generation = shared,
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    drop(lock);
+    Ok(())
+}
+
+/// A shard that nobody searches yet.
+struct Building {
+    started: Instant,
+    shard: Shard,
+    operations: u64,
+}
+
+impl Building {
+    fn apply(&mut self, operation: UpdateOperation) -> Result<()> {
+        self.operations += 1;
+        self.shard.engine()?.update(operation).map_err(Error::index("writing"))
+    }
+
+    /// Numbers operations above those that the segments have seen: the log was removed after the build.
+    fn catch_up(&mut self, seen: u64) -> Result<()> {
+        for _ in 0..=seen {
+            self.apply(UpdateOperation::PointOperation(PointOperations::DeletePoints { ids: Vec::new() }))?;
+        }
+        Ok(())
+    }
+
+    fn create_field_indexes(&mut self) -> Result<()> {
+        let keywords = field::KEYWORDS.map(|name| (name, PayloadSchemaType::Keyword));
+        let integers = field::INTEGERS.map(|name| (name, PayloadSchemaType::Integer));
+        for (name, schema) in keywords.into_iter().chain(integers) {
+            let field_name =
+                name.parse().map_err(|()| Error::Index { act: "writing", cause: "a field name".into() })?;
+            let field_schema = Some(PayloadFieldSchema::FieldType(schema));
+            self.apply(UpdateOperation::FieldIndexOperation(FieldIndexOperations::CreateIndex(CreateIndex {
+                field_name,
+                field_schema,
+            })))?;
+        }
+        Ok(())
+    }
+
+    fn upsert(&mut self, points: Vec<Point>) -> Result<()> {
+        let mut points = points.into_iter().peekable();
+        while points.peek().is_some() {
+            let batch = points.by_ref().take(BATCH_POINTS).map(engine_point).collect::<Result<Vec<_>>>()?;
+            let batch = PointInsertOperations::PointsList(batch);
+            self.apply(UpdateOperation::PointOperation(PointOperations::UpsertPoints(batch)))?;
+        }
+        Ok(())
+    }
+
+    fn delete(&mut self, documents: Vec<(String, Lang)>) -> Result<()> {
+        for batch in documents.chunks(BATCH_DOCUMENTS) {
+            let any: Vec<_> = batch
+                .iter()
+                .map(|(document, lang)| {
+                    json!({"must": [
+                        {"key": field::DOCUMENT, "match": {"value": document}},
+                        {"key": field::LANG, "match": {"value": lang.as_str()}},
+                    ]})
+                })
+                .collect();
+            let filter = serde_json::from_value(json!({"should": any})).map_err(Error::index("writing"))?;
+            self.apply(UpdateOperation::PointOperation(PointOperations::DeletePointsByFilter(filter)))?;
+        }
+        Ok(())
+    }
+}
+
+fn nearest(
+    shard: &EdgeShard,
+    using: &str,
+    query: VectorInternal,
+    filter: &Option<qdrant_edge::Filter>,
+    limit: usize,
+    params: Option<SearchParams>,
+) -> Result<Vec<ScoredPoint>> {
+    let query = QueryEnum::Nearest(NamedQuery { query, using: Some(using.into()) });
+    shard
+        .query(QueryRequest {
+            prefetches: Vec::new(),
+            query: Some(ScoringQuery::Vector(query)),
+            filter: filter.clone(),
+            score_threshold: None,
+            limit,
+            offset: 0,
+            params,
+            with_vector: WithVector::Bool(false),
+            with_payload: WithPayloadInterface::Bool(true),
+        })
+        .map_err(Error::index("searching"))
+}
+
+fn count(shard: &EdgeShard) -> Result<usize> {
+    shard.count(CountRequest { filter: None, exact: true }).map_err(Error::index("counting"))
+}
+
+fn engine_config(dimensions: usize) -> EdgeConfig {
+    let dense = || EdgeVectorParams::builder(dimensions, Distance::Cosine).build();
+    // The default log segment is 32 MiB, allocated at once, for a log that nobody reads.
+    let wal = WalOptions { segment_capacity: 4 << 20, ..WalOptions::default() };
+    EdgeConfig::builder()
+        .vector(vector_name::QUESTION, dense())
+        .vector(vector_name::PASSAGE, dense())
+        .sparse_vector(vector_name::TERMS, EdgeSparseVectorParams::builder().build())
+        .wal_options(wal)
+        .build()
+}
+
+fn engine_point(point: Point) -> Result<PointStructPersisted> {
+    let mut vectors = HashMap::new();
+    let payload = Payload(payload_of(&point));
+    let id = PointId::Uuid(point.id());
+    if !point.terms.is_empty() {
+        let (terms, weights) = columns(&point.terms);
+        let sparse = SparseVector::new(terms, weights).map_err(Error::index("writing"))?;
+        vectors.insert(vector_name::TERMS.to_owned(), VectorPersisted::Sparse(sparse));
+    }
+    if !point.vector.is_empty() {
+        for name in point.role.vector().names() {
+            vectors.insert((*name).to_owned(), VectorPersisted::Dense(point.vector.clone()));
+        }
+    }
+    Ok(PointStructPersisted { id, vector: VectorStructPersisted::Named(vectors), payload: Some(payload) })
+}
+
+/// The conditions in the engine's own JSON form.
+fn engine_filter(filter: &Filter) -> Result<Option<qdrant_edge::Filter>> {
+    let mut must = Vec::new();
+    let mut any_of = |key: &str, values: Vec<&str>| must.push(json!({"key": key, "match": {"any": values}}));
+    if let Some(lang) = filter.lang {
+        any_of(field::LANG, vec![lang.as_str()]);
+    }
+    if !filter.kinds.is_empty() {
+        any_of(field::KIND, filter.kinds.iter().map(|kind| kind.as_str()).collect());
+    }
+    if let Some(audience) = filter.audience {
+        any_of(field::AUDIENCE, vec![audience.as_str()]);
+    }
+    if !filter.tags.is_empty() {
+        any_of(field::TAGS, filter.tags.iter().map(String::as_str).collect());
+    }
+    if let Some(product) = &filter.product {
+        any_of(field::PRODUCT, vec![product, ANY_PRODUCT]);
+    }
+    if let Some(day) = filter.on {
+        must.push(json!({"key": field::FROM, "range": {"lte": day_number(day)}}));
+        must.push(json!({"key": field::UNTIL, "range": {"gte": day_number(day)}}));
+    }
+    if must.is_empty() {
+        return Ok(None);
+    }
+    serde_json::from_value(json!({"must": must})).map(Some).map_err(Error::index("searching"))
+}
+
+/// Loads what the marker names. Everything that a rebuild mends is a reason, not an error.
+fn load_current(folder: &Path, dimensions: usize, fingerprint: &str, lock: &Arc<File>) -> Result<Generation, Rebuild> {
+    let on_disk = read_marker(folder)?;
+    on_disk.marker.check(dimensions, fingerprint)?;
+    load(folder, on_disk, Some(Arc::clone(lock)))
+}
+
+/// Copies what the marker names beside it and loads the copy. The owner may swap meanwhile: then once more.
+fn load_copy(folder: &Path, dimensions: usize, fingerprint: &str) -> Result<Generation, Rebuild> {
+    let mut problem = Rebuild::Missing;
+    for _ in 0..5 {
+        let mut on_disk = read_marker(folder)?;
+        on_disk.marker.check(dimensions, fingerprint)?;
+        let from = folder.join(&on_disk.points);
+        on_disk.points = reader_name();
+        let to = folder.join(&on_disk.points);
+        let copied = std::fs::create_dir(&to)
+            .map_err(Error::file("making the folder", &to))
+            .and_then(|()| take_lock(&to.join(LOCK_FILE)))
+            .and_then(|lock| copy(&from, &to).map(|()| lock));
+        match copied {
+            Ok(lock) => {
+                let generation = load(folder, on_disk, lock.map(Arc::new))?;
+                generation.retired.store(true, Ordering::Release);
+                return Ok(generation);
+            }
+            Err(error) => problem = Rebuild::Damaged(chain(&error)),
+        }
+        remove(&to);
+    }
+    Err(problem)
+}
+
+fn load(folder: &Path, on_disk: OnDisk, lock: Option<Arc<File>>) -> Result<Generation, Rebuild> {
+    let path = folder.join(&on_disk.points);
+    let expected = on_disk.marker.count;
+    let loaded = guarded("loading", || {
+        if !path.is_dir() {
+            return Err(Error::Index { act: "loading", cause: format!("no folder `{}`", on_disk.points).into() });
+        }
+        let config = engine_config(on_disk.marker.dimensions);
+        let shard = Shard(Some(EdgeShard::load(&path, Some(config)).map_err(Error::index("loading"))?));
+        let found = count(shard.engine()?)?;
+        Ok((shard, found))
+    });
+    let (shard, found) = loaded.map_err(|error| Rebuild::Damaged(chain(&error)))?;
+    let generation = Generation { shard, folder: path, on_disk, retired: AtomicBool::new(false), _lock: lock };
+    if found != expected {
+        return Err(Rebuild::Count { found, expected });
+    }
+    Ok(generation)
+}
+
+/// Turns a panic of the engine into an error. Nothing that the work touched is used after one: a build is thrown
+/// away, a search has nothing of its own, and the engine's locks do not poison.
+fn guarded<T>(act: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let said = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("a panic without text");
+        Err(Error::Index { act, cause: format!("the engine stopped: {said}").into() })
+    })
+}
