@@ -2,10 +2,26 @@
 //!
 //! [`mask`] is the one door: it finds secrets and replaces them by typed, numbered masks such as
 //! `[seed phrase 1]`. There is no other way to make a [`Masked`] from a customer's words.
+//!
+//! fold -> seed phrases, keys, cards, codes, contacts -> overlaps settled -> masks written
+//!
+//! What an agent needs stays: addresses, transaction hashes and order numbers ([`identifiers`]). Text that tries to
+//! give orders is only told apart here ([`injection`]); what follows from it is for `turn` to say.
+//!
+//! A raw text is never stored, so a phrase that is split over messages cannot be put together afterwards. It need not
+//! be: a message, or a line of one, that is nothing but words of a phrase list is masked at once.
+
+pub mod identifiers;
+
+pub mod injection;
+
+mod secrets;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Text without secrets. Made by [`mask`] only; read back from the store as it was.
+/// Text without secrets. Made by [`mask`] and [`mask_document`] only; read back from the store as it was.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Masked(String);
@@ -15,6 +31,16 @@ impl Masked {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What was taken out: each kind with the number of its masks, by name. Read from the text itself, so it holds for
+    /// a text that comes back from the store.
+    pub fn redactions(&self) -> Vec<(&'static str, usize)> {
+        let mut counts = BTreeMap::new();
+        for (kind, _, _) in secrets::masks_in(&self.0) {
+            *counts.entry(kind.name()).or_insert(0) += 1;
+        }
+        counts.into_iter().collect()
+    }
 }
 
 impl std::fmt::Display for Masked {
@@ -23,7 +49,13 @@ impl std::fmt::Display for Masked {
     }
 }
 
-/// Finds and replaces every secret.
+/// Finds and replaces every secret and every piece of contact data: for what a customer or an agent writes.
 pub fn mask(text: &str) -> Masked {
-    Masked(text.to_owned())
+    Masked(secrets::replace(text, secrets::Source::Person))
+}
+
+/// Finds and replaces secrets in an approved document. Phone numbers, e-mail addresses and bare hashes stay: a document
+/// is published, and its contacts are the official ones.
+pub fn mask_document(text: &str) -> Masked {
+    Masked(secrets::replace(text, secrets::Source::Document))
 }
