@@ -27,3 +27,7 @@ pub mod words;
 pub mod error;
 
 pub mod index;
+
+pub mod desk;
+
+pub mod http;
