@@ -59,6 +59,48 @@ impl std::fmt::Display for Lang {
     }
 }
 
+/// The language of `text`, or `None` where it is another one, or nothing in words: emoji, digits, an address.
+///
+/// Chinese when Han characters carry at least as much of it as other words do ("我的 withdrawal 没到"); else English,
+/// unless the text is long enough to be told from other languages in Latin script and is one of those.
+pub fn detect_lang(text: &str) -> Option<Lang> {
+    /// A Chinese word has about two characters.
+    const HAN_PER_WORD: usize = 2;
+    /// With fewer letters a guess between languages of one script is worth little, and English is likelier here.
+    const TOLD_FROM_LETTERS: usize = 24;
+
+    let is_han = |c: char| matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{323af}');
+    let is_kana_or_hangul = |c: char| matches!(c, '\u{3040}'..='\u{30ff}' | '\u{ac00}'..='\u{d7af}');
+    let han = text.chars().filter(|c| is_han(*c)).count();
+    let foreign = text.chars().filter(|c| is_kana_or_hangul(*c)).count();
+    if foreign > 2 && foreign * 4 > han {
+        return None;
+    }
+    // Addresses, hashes, URLs and versions are in no language.
+    let words: Vec<&str> = text
+        .split(|c: char| c.is_whitespace() || is_han(c))
+        .filter(|word| word.chars().any(char::is_alphabetic) && !word.chars().any(|c| c.is_ascii_digit()))
+        .filter(|word| !word.contains("://") && !word.contains('@'))
+        .collect();
+    if han > 0 && han >= words.len() * HAN_PER_WORD {
+        return Some(Lang::Zh);
+    }
+    let prose = words.join(" ");
+    let letters = prose.chars().filter(|c| c.is_alphabetic()).count();
+    if letters == 0 {
+        return (han > 0).then_some(Lang::Zh);
+    }
+    let guess = whatlang::detect(&prose)?;
+    match guess.script() {
+        whatlang::Script::Latin => {}
+        // A few Han characters among English words: whatlang may call the script either way.
+        whatlang::Script::Mandarin => return Some(Lang::Zh),
+        _ => return None,
+    }
+    let told = letters >= TOLD_FROM_LETTERS && guess.is_reliable();
+    if told && guess.lang() != whatlang::Lang::Eng { None } else { Some(Lang::En) }
+}
+
 /// What sort of text a document is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
@@ -191,6 +233,32 @@ impl Document {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_language_is_found_or_said_to_be_unknown() {
+        for (text, expect) in [
+            ("提现到银行卡要多久到账？", Some(Lang::Zh)),
+            ("提現幾天能到", Some(Lang::Zh)),
+            ("我的 withdrawal 还没到", Some(Lang::Zh)),
+            ("usdt提币", Some(Lang::Zh)),
+            ("hi", Some(Lang::En)),
+            ("where is my money", Some(Lang::En)),
+            ("my card got declined, wtf??", Some(Lang::En)),
+            ("How do I withdraw from the app to 招商银行 today please", Some(Lang::En)),
+            ("withdrawal stuck 0x52908400098527886E0F7030069857D2E4169EE7", Some(Lang::En)),
+            ("Bonjour, je voudrais savoir où est mon argent parce que le virement n'est pas arrivé", None),
+            ("¿Dónde está mi dinero? La transferencia todavía no ha llegado a mi cuenta bancaria", None),
+            ("Где мои деньги?", None),
+            ("出金はいつ届きますか", None),
+            ("출금은 언제 도착하나요", None),
+            ("😀😀", None),
+            ("12345 / 67", None),
+            ("0x52908400098527886E0F7030069857D2E4169EE7", None),
+            ("", None),
+        ] {
+            assert_eq!(detect_lang(text), expect, "{text}");
+        }
+    }
 
     #[test]
     fn a_span_counts_code_points() {

@@ -20,7 +20,8 @@ impl std::str::FromStr for TicketNumber {
 
     /// Reads `T-000123`, `t-123` or `123`.
     fn from_str(text: &str) -> Result<Self> {
-        let digits = text.trim().trim_start_matches(['T', 't']).trim_start_matches('-');
+        let trimmed = text.trim();
+        let digits = trimmed.strip_prefix(['T', 't']).map_or(trimmed, |rest| rest.strip_prefix('-').unwrap_or(rest));
         match digits.parse::<i64>() {
             Ok(number) if number > 0 && digits.bytes().all(|byte| byte.is_ascii_digit()) => Ok(TicketNumber(number)),
             _ => Err(Error::invalid("the ticket's number", format!("`{text}`"), "a number such as T-000123")),

@@ -73,6 +73,12 @@ impl Softmax {
         scores.iter().map(|score| score / sum).collect()
     }
 
+    /// Of a model of two classes: the weights and the bias of `ln P(1) / P(0)`.
+    pub fn log_odds(&self) -> (Vec<f64>, f64) {
+        let weights = self.weights[1].iter().zip(&self.weights[0]).map(|(one, zero)| one - zero).collect();
+        (weights, self.bias[1] - self.bias[0])
+    }
+
     fn ahead_of(&self, before: &Softmax, momentum: f64) -> Softmax {
         let step = |now: &f64, then: &f64| now + momentum * (now - then);
         Softmax {

@@ -414,7 +414,10 @@ async fn a_database_held_by_another_process_is_waited_for_then_said_clearly() {
     let mut other = sqlx::SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
 
     other.execute("BEGIN IMMEDIATE").await.unwrap();
-    let waiting = { let store = store.clone(); tokio::spawn(async move { store.add_message(said(id, Role::Customer, "waits"), vec![]).await }) };
+    let waiting = {
+        let store = store.clone();
+        tokio::spawn(async move { store.add_message(said(id, Role::Customer, "waits"), vec![]).await })
+    };
     tokio::time::sleep(Duration::from_millis(50)).await;
     other.execute("COMMIT").await.unwrap();
     waiting.await.unwrap().unwrap();
@@ -422,7 +425,10 @@ async fn a_database_held_by_another_process_is_waited_for_then_said_clearly() {
     other.execute("BEGIN IMMEDIATE").await.unwrap();
     let error = store.add_message(said(id, Role::Customer, "too long"), vec![]).await.unwrap_err();
     let said_to_owner = chain(&error);
-    assert!(said_to_owner.contains("another process holds") && said_to_owner.contains("deskhand.db"), "{said_to_owner}");
+    assert!(
+        said_to_owner.contains("another process holds") && said_to_owner.contains("deskhand.db"),
+        "{said_to_owner}"
+    );
     assert_eq!(store.messages(id, 0).await.unwrap().len(), 1, "reading goes on meanwhile");
     other.execute("ROLLBACK").await.unwrap();
     store.add_message(said(id, Role::Customer, "after"), vec![]).await.unwrap();
@@ -551,7 +557,8 @@ async fn check_after_kill(path: &Path, acknowledged: &[(Uuid, i64, Uuid)], round
         }
         // What is unanswered is exactly what no turn covered.
         let covered = replies.last().map_or(0, |reply| reply.seq);
-        let expected = messages.iter().filter(|message| message.role == Role::Customer && message.seq > covered).count();
+        let expected =
+            messages.iter().filter(|message| message.role == Role::Customer && message.seq > covered).count();
         let unanswered = store.unanswered().await.unwrap();
         assert_eq!(unanswered.iter().filter(|(conversation, _)| conversation.id == id).count(), expected);
         // The customer's app sends again what it saw no answer for.

@@ -3,14 +3,7 @@
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 use uuid::Uuid;
 
-use super::{
-    Sqlite,
-    documents::masked,
-    failure::Failure,
-    json_or_none, now_ms,
-    tickets::put_ticket,
-    word,
-};
+use super::{Sqlite, documents::masked, failure::Failure, json_or_none, now_ms, tickets::put_ticket, word};
 use crate::{
     error::{Error, Result},
     store::{
@@ -68,10 +61,8 @@ impl Sqlite {
     }
 
     pub(in crate::store) async fn set_state(&self, id: Uuid, state: State) -> Result<()> {
-        self.write("changing a conversation in", Some(id), move |connection| {
-            Box::pin(put_state(connection, id, state))
-        })
-        .await
+        self.write("changing a conversation in", Some(id), move |connection| Box::pin(put_state(connection, id, state)))
+            .await
     }
 
     pub(in crate::store) async fn set_lang(&self, id: Uuid, lang: Lang) -> Result<()> {
@@ -155,9 +146,14 @@ impl Sqlite {
 
     pub(in crate::store) async fn write_turn(&self, turn: NewTurn) -> Result<TurnWritten> {
         let id = turn.conversation;
-        let strays = [turn.message.as_ref().map(|new| new.conversation), turn.ticket.as_ref().map(|new| new.conversation)];
+        let strays =
+            [turn.message.as_ref().map(|new| new.conversation), turn.ticket.as_ref().map(|new| new.conversation)];
         if let Some(stray) = strays.into_iter().flatten().find(|stray| *stray != id) {
-            return Err(Error::invalid("a turn's parts", format!("conversation {stray}"), format!("conversation {id}")));
+            return Err(Error::invalid(
+                "a turn's parts",
+                format!("conversation {stray}"),
+                format!("conversation {id}"),
+            ));
         }
         self.write("writing a turn to", Some(id), move |connection| Box::pin(put_turn(connection, turn))).await
     }

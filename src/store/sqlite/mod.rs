@@ -273,7 +273,8 @@ mod tests {
         let path = folder.path().join("deskhand.db");
         let store = Sqlite::open(&path, &StoreOptions::default()).await.unwrap();
         let conversation = store.start_conversation(NewConversation::default()).await.unwrap().id;
-        let message = |text: &str| NewMessage { conversation, role: Role::Customer, text: mask(text), details: None, key: None };
+        let message =
+            |text: &str| NewMessage { conversation, role: Role::Customer, text: mask(text), details: None, key: None };
 
         // SQLite treats its page limit as it treats a full disk: SQLITE_FULL, and the transaction is gone.
         pages_limit(&store, "PRAGMA max_page_count = 1").await;
@@ -299,8 +300,7 @@ mod tests {
     }
 
     async fn pages_limit(store: &Sqlite, sql: &'static str) {
-        let set = |connection| -> BoxFuture<'_, Result<i64, Failure>> { Box::pin(number(connection, sql)) };
-        store.write("limiting", None, set).await.unwrap();
+        store.write("limiting", None, move |connection| Box::pin(number(connection, sql))).await.unwrap();
     }
 
     #[tokio::test]
@@ -308,14 +308,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deskhand.db");
         let store = Sqlite::open(&path, &StoreOptions::default()).await.unwrap();
-        let newer = |connection: &mut SqliteConnection| -> BoxFuture<'_, Result<(), Failure>> {
+        let grown = store.write("growing", None, |connection| {
             Box::pin(async move {
-                let sql = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'x', 1, x'00', 0)";
-                sqlx::query(sql).execute(connection).await?;
-                Ok(())
+                let sql = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                           VALUES (9999, 'later', 1, x'00', 0)";
+                Ok(sqlx::query(sql).execute(connection).await?)
             })
-        };
-        store.write("growing", None, newer).await.unwrap();
+        });
+        grown.await.unwrap();
         store.close().await;
         let error = Sqlite::open(&path, &StoreOptions::default()).await.err().unwrap();
         assert!(error.to_string().contains("9999") && error.to_string().contains("newer program"), "{error}");

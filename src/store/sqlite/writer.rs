@@ -37,6 +37,8 @@ type Work = Box<dyn for<'c> FnOnce(Option<&'c mut SqliteConnection>) -> BoxFutur
 struct Done {
     /// False: its savepoint is rolled back.
     worked: bool,
+    /// What the database said, if that is why it did not work.
+    cause: Option<Arc<sqlx::Error>>,
     /// Tells the caller how the commit went.
     tell: Box<dyn FnOnce(Result<()>) + Send>,
 }
@@ -49,12 +51,7 @@ impl Writer {
     }
 
     /// Queues `work` and waits for its commit; `told` runs right after a commit that holds it.
-    pub(super) async fn run<T, W>(
-        &self,
-        act: &'static str,
-        told: impl FnOnce() + Send + 'static,
-        work: W,
-    ) -> Result<T>
+    pub(super) async fn run<T, W>(&self, act: &'static str, told: impl FnOnce() + Send + 'static, work: W) -> Result<T>
     where
         T: Send + 'static,
         W: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, Failure>> + Send + 'static,
@@ -68,6 +65,10 @@ impl Writer {
                     None => None,
                 };
                 let worked = matches!(outcome, Some(Ok(_)));
+                let cause = match &outcome {
+                    Some(Err(Failure::Database(cause))) => Some(cause.clone()),
+                    _ => None,
+                };
                 let tell = move |committed: Result<()>| {
                     let outcome = match (outcome, committed) {
                         (Some(Err(failure)), _) => Err(failure.into_error(act, &path)),
@@ -81,7 +82,7 @@ impl Writer {
                     // The caller may have gone away; the write stands.
                     let _ = answer.send(outcome);
                 };
-                Done { worked, tell: Box::new(tell) }
+                Done { worked, cause, tell: Box::new(tell) }
             })
         });
         self.queue.try_send(Job::Write(work)).map_err(|refused| match refused {
@@ -133,12 +134,13 @@ async fn write_batch(connection: &mut SqliteConnection, works: Vec<Work>, path: 
     match run_and_commit(connection, &mut works, &mut done).await {
         Ok(()) => done.into_iter().for_each(|one| (one.tell)(Ok(()))),
         Err(cause) => {
+            // The last write that ran knows better: "disk full" and not "no such savepoint".
+            let cause = done.last().and_then(|one| one.cause.clone()).unwrap_or_else(|| Arc::new(cause));
             // Fails where SQLite has rolled back by itself already; then there is nothing left to undo.
             let _ = sqlx::query("ROLLBACK").execute(&mut *connection).await;
             for work in works {
                 done.push(work(None).await);
             }
-            let cause = Arc::new(cause);
             for one in done {
                 (one.tell)(Err(Failure::Database(cause.clone()).into_error("writing to", path)));
             }
