@@ -21,6 +21,7 @@
 pub mod knowledge;
 
 pub mod store;
+pub mod model;
 
 pub mod safety;
 
