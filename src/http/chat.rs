@@ -41,6 +41,7 @@ pub(super) struct Start {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Started {
     /// Its id. Whoever knows it may read and write the conversation: keep it as a secret of the customer's.
+    #[schema(value_type = String, format = "uuid")]
     id: Uuid,
 }
 
@@ -110,7 +111,7 @@ pub(super) struct Accepted {
 
 /// Takes a message in. It is stored when this returns; what follows arrives as events.
 #[utoipa::path(post, path = "/v1/conversations/{id}/messages", tag = "chat", request_body = Say,
-    params(("id" = Uuid, Path), ("Idempotency-Key" = Option<String>, Header, description = "The same key adds nothing again")),
+    params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "The same key adds nothing again")),
     responses(
         (status = 202, description = "Stored; a reply is under way", body = Accepted),
         (status = "default", description = "Not as asked", body = Problem),
@@ -171,6 +172,7 @@ async fn measure(turn: JoinHandle<Option<Reply>>, received: Instant) {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct History {
     /// Its id.
+    #[schema(value_type = String, format = "uuid")]
     id: Uuid,
     /// The customer's language, once it is known.
     #[schema(value_type = Option<String>)]
@@ -232,7 +234,7 @@ pub(super) fn shown(mut reply: Value, for_agent: bool) -> Value {
 }
 
 /// The conversation so far, for a page that is loaded again.
-#[utoipa::path(get, path = "/v1/conversations/{id}/messages", tag = "chat", params(("id" = Uuid, Path)), responses(
+#[utoipa::path(get, path = "/v1/conversations/{id}/messages", tag = "chat", params(("id" = String, Path)), responses(
     (status = 200, description = "The conversation", body = History),
     (status = "default", description = "Not as asked", body = Problem),
 ))]

@@ -38,6 +38,7 @@ pub(super) struct Line {
     /// The ticket's number, for instance `T-000123`.
     number: String,
     /// The conversation that was handed over.
+    #[schema(value_type = String, format = "uuid")]
     conversation: Uuid,
     /// `open`, `taken` or `closed`.
     #[schema(value_type = String)]

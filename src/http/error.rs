@@ -35,6 +35,7 @@ struct ProblemDetails {
     text: String,
     /// Names the log line, for failures on our side.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = "uuid")]
     id: Option<Uuid>,
 }
 

@@ -31,6 +31,7 @@ use super::{
     desk::Line,
     error::{Failure, Problem},
     extract::{ConversationId, Params},
+    serve::turns_true,
 };
 use crate::{
     error::{self, Error, Result},
@@ -52,7 +53,7 @@ pub(super) struct After {
 /// how far a turn is; `answer`, `offer` and `handoff` are replies. Comments keep the connection open.
 #[utoipa::path(get, path = "/v1/conversations/{id}/events", tag = "chat",
     params(
-        ("id" = Uuid, Path),
+        ("id" = String, Path),
         ("after" = Option<i64>, Query, description = "Number of the last event that the reader has"),
         ("Last-Event-ID" = Option<i64>, Header, description = "The same, as browsers send it; wins over `after`"),
     ),
@@ -145,7 +146,7 @@ impl Subscription {
                 Err(broadcast::error::RecvError::Lagged(_)) => Heard::Missed,
                 Err(broadcast::error::RecvError::Closed) => { self.over = true; Heard::Missed }
             },
-            _ = self.ending.wait_for(|ending| *ending) => { self.over = true; Heard::Missed }
+            () = turns_true(&mut self.ending) => { self.over = true; Heard::Missed }
             () = tokio::time::sleep(self.look_again) => Heard::Missed,
         }
     }

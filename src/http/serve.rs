@@ -150,7 +150,7 @@ async fn connection(
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        _ = stopping.wait_for(|stop| *stop) => {
+        () = turns_true(&mut stopping) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -159,6 +159,11 @@ async fn connection(
         // Clients go away at any moment: nothing that anyone has to act on.
         tracing::debug!("a connection broke: {error}");
     }
+}
+
+/// Waits until `flag` is true, or nobody is left to say so. The guard that the channel lends must not live on.
+pub(super) async fn turns_true(flag: &mut watch::Receiver<bool>) {
+    let _ = flag.wait_for(|is| *is).await;
 }
 
 async fn tower_oneshot(router: Router, request: Request) -> std::result::Result<axum::response::Response, Infallible> {
