@@ -30,6 +30,10 @@ pub mod knowledge;
 
 pub mod store;
 
+pub mod desk;
+
+pub mod http;
+
 pub mod eval;
 
 pub mod cli;
