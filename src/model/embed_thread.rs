@@ -210,7 +210,7 @@ mod tests {
 
     /// Notes what each pass got, and waits for a permit before each.
     struct Recorder {
-        passes: Arc<Mutex<Vec<(Side, Vec<String>)>>>,
+        passes: Passes,
         permits: blocking::Receiver<()>,
     }
 

@@ -35,8 +35,6 @@ pub struct LocalGenerator {
     held: Vec<u32>,
 }
 
-// One of them exists for the life of the program; its size on the stack does not matter.
-#[expect(clippy::large_enum_variant, reason = "a single value, never moved in bulk")]
 enum Weights {
     Llama(Llama),
     Qwen2(Qwen2),

