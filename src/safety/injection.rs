@@ -53,7 +53,8 @@ const WAYS: &[(u32, &str)] = &[
     (2, r"\b(authori[sz]ed|authori[sz]ation (code|level)|security (test|audit|research)|red ?team|penetration test)\b.{0,60}\b(must|reveal|comply|bypass|disable|allow|ignore|print|show)"),
     // Binding later answers.
     (3, r"(from now on|in every (reply|answer|response)|for the rest of this|henceforth|starting now|every time)\b.{0,50}\b(you (will|must|should|shall)|always|answer|respond|reply|add|append|include|say|end|begin|start|speak|call)\b"),
-    (3, r"(从现在(开始|起)|从今以后|接下来|以后|今后|之后).{0,8}(你|每次|所有|每个|每条|一律|都).{0,14}(回答|回复|要|必须|只能|加上|说|用|输出|附上)"),
+    (3, r"(从现在(开始|起)|从今以后|接下来|以后|今后).{0,6}(你|每次|每条|所有|每个).{0,8}(回答|回复|答复|输出|消息).{0,10}(要|必须|只能|加上|附上|说|用|都|开头|结尾|包含)"),
+    (3, r"(从现在(开始|起)|从今以后|接下来|今后) ?,?(请?你|您).{0,4}(要|必须|只能|扮演|是|叫|不再|可以不)"),
     (2, r"\b(you must|you have to|you are required to|agents? must|assistant must|always)\b.{0,30}\b(comply|obey|agree|say yes|approve|ask (the )?(users?|customers?)|tell (the )?(users?|customers?)|send (the )?(users?|customers?))"),
     (2, r"(你|客服|助手|机器人|AI)(必须|务必|一定要|应当).{0,10}(服从|遵守|执行|索要|要求用户|告诉用户|引导用户|让用户|同意)"),
     (2, r"\b(then|now|and) (follow|execute|obey|perform|carry out|run)\b.{0,16}\b(the |this |these |following )?(instructions?|commands?|orders?)|(然后|并|请|再)(执行|遵循|按照|照做|服从).{0,8}(指令|命令|指示|以下内容)"),
@@ -68,7 +69,7 @@ const WAYS: &[(u32, &str)] = &[
 ];
 
 static ORDERS: LazyLock<(Vec<u32>, RegexSet)> = LazyLock::new(|| {
-    let set = RegexSet::new(WAYS.iter().map(|(_, way)| format!("(?i){way}")));
+    let set = RegexSet::new(WAYS.iter().map(|(_, way)| format!("(?i){}", way.replace(r"\b", r"(?-u:\b)"))));
     let points = WAYS.iter().map(|(points, _)| *points).collect();
     (points, set.expect("a pattern written here is valid; failing to build is a bug"))
 });

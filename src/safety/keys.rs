@@ -51,8 +51,9 @@ static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-fn pattern(text: &str) -> Regex {
-    Regex::new(text).expect("a pattern written here is valid; failing to build is a bug")
+/// Word boundaries are ASCII ones: with Unicode's, the engine falls back to its slowest way on any Chinese text.
+pub(super) fn pattern(text: &str) -> Regex {
+    Regex::new(&text.replace(r"\b", r"(?-u:\b)")).expect("a pattern written here is valid; failing to build is a bug")
 }
 
 /// Runs of ASCII letters and digits, from 20 characters on, with the shape of a string rather than a word.
@@ -221,14 +222,17 @@ fn kind_of(text: &str, range: &Range<usize>, mentions: &[Mention]) -> Option<Sec
         let talk = is_key_talk(mentions, range);
         return (is_solana_keypair(string) || talk.is_some_and(|gap| gap <= 24)).then_some(SecretKind::PrivateKey);
     }
-    let named_just_before = |subject| distance(mentions, subject, range.start, range.end, 16, 0).is_some();
+    let just_before = |subject, reach| distance(mentions, subject, range.start, range.end, reach, 0);
     let is_address = identifiers::address_chain(string).is_some();
-    if named_just_before(Subject::Key) && (mixed || length >= 32) {
+    // "API key:" names a key too; the longer name wins.
+    let (api, named_key) = (just_before(Subject::Api, 24), just_before(Subject::Key, 16));
+    let is_api = api.is_some_and(|api| named_key.is_none_or(|key| api <= key + 1));
+    if named_key.is_some() && !is_api && (mixed || length >= 32) {
         // A bare 32-byte string is a Solana address and a Solana seed alike; right after "private key" it is a seed.
         let is_certain_address = is_address && identifiers::address_chain(string) != Some(identifiers::Chain::Solana);
         return (!is_certain_address).then_some(SecretKind::PrivateKey);
     }
-    if distance(mentions, Subject::Api, range.start, range.end, 24, 0).is_some() && !is_address {
+    if is_api && !is_address {
         return Some(SecretKind::ApiKey);
     }
     None
@@ -295,7 +299,8 @@ fn named_values(text: &str, mentions: &[Mention], found: &mut Vec<Found>) {
         let is_hex = value.trim_start_matches("0x").bytes().all(|byte| byte.is_ascii_hexdigit());
         if value.len() >= 16 && digits >= 2 && !is_link && !is_address && !(is_hex && value.len() >= 56) {
             let start = mention.end + value_at;
-            let kind = if mention.subject == Subject::Api { SecretKind::ApiKey } else { SecretKind::PrivateKey };
+            let is_api = distance(mentions, Subject::Api, mention.end, mention.end, 2, 0).is_some();
+            let kind = if is_api { SecretKind::ApiKey } else { SecretKind::PrivateKey };
             found.push(Found { range: start..start + value.len(), kind });
         }
     }

@@ -74,6 +74,10 @@ fn numbers_of(text: &str) -> Vec<Number> {
 
 fn kind_of(text: &str, number: &Number, mentions: &[Mention], source: Source) -> Option<SecretKind> {
     let (start, end) = (number.range.start, number.range.end);
+    let word = text[..start].rfind(char::is_whitespace).map_or(0, |at| at + 1);
+    if text[word..start].contains("//") || text[word..start].contains("www.") {
+        return None;
+    }
     let near = |subject, before| distance(mentions, subject, start, end, before, 6);
     let is_order = near(Subject::Order, 24).is_some();
     let is_card = near(Subject::Card, 40).is_some();

@@ -5,8 +5,7 @@ use std::ops::Range;
 use super::{
     fold::Folded,
     keys, numbers, seed_han, seed_phrase,
-    talk::{self, Subject},
-    told,
+    talk, told,
 };
 
 /// Who wrote the text.
@@ -22,8 +21,8 @@ pub(super) enum Source {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum SecretKind {
     SeedPhrase,
-    PrivateKey,
     Keystore,
+    PrivateKey,
     ApiKey,
     CardNumber,
     IdNumber,
@@ -38,8 +37,8 @@ pub(super) enum SecretKind {
 impl SecretKind {
     pub(super) const ALL: [SecretKind; 12] = [
         SecretKind::SeedPhrase,
-        SecretKind::PrivateKey,
         SecretKind::Keystore,
+        SecretKind::PrivateKey,
         SecretKind::ApiKey,
         SecretKind::CardNumber,
         SecretKind::IdNumber,
@@ -100,11 +99,10 @@ fn find(text: &str, source: Source, mut report: impl FnMut(usize, usize, SecretK
     }
     let folded = Folded::new(text);
     let mentions = talk::mentions(&folded.text);
-    let talk_of_seeds = talk::is_named(&mentions, Subject::Seed) || talk::is_named(&mentions, Subject::Key);
     let mut phrases = Vec::new();
-    seed_phrase::find(&folded, talk_of_seeds, &mut phrases);
+    seed_phrase::find(&folded, &mentions, &mut phrases);
     if !text.is_ascii() {
-        seed_han::find(&folded, talk_of_seeds, &mut phrases);
+        seed_han::find(&folded, &mentions, &mut phrases);
     }
     let mut found: Vec<Found> =
         phrases.into_iter().map(|range| Found { range, kind: SecretKind::SeedPhrase }).collect();

@@ -153,6 +153,11 @@ pub(super) fn distance(
         .min()
 }
 
+/// Whether seed phrases or keys are spoken of right before or after this piece.
+pub(super) fn is_seed_talk_near(mentions: &[Mention], start: usize, end: usize) -> bool {
+    [Subject::Seed, Subject::Key].iter().any(|subject| distance(mentions, *subject, start, end, 32, 24).is_some())
+}
+
 /// Whether the subject is named at all.
 pub(super) fn is_named(mentions: &[Mention], subject: Subject) -> bool {
     mentions.iter().any(|mention| mention.subject == subject)

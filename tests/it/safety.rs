@@ -301,24 +301,35 @@ fn masks_are_typed_and_numbered() {
 #[test]
 fn ordinary_texts_stay() {
     let Some(folder) = std::env::var_os("DESKHAND_DATA_TEXTS") else { return };
-    let (mut texts, mut leaks) = (Vec::new(), Vec::new());
-    read_texts(Path::new(&folder), &mut texts, &mut leaks);
-    let (mut alarms, mut nanoseconds) = (Vec::new(), Vec::new());
-    for text in &texts {
-        let start = Instant::now();
-        let masked = mask(text);
-        if (100..=300).contains(&text.chars().count()) {
-            nanoseconds.push(start.elapsed().as_nanos());
+    let (mut texts, mut documents, mut leaks) = (Vec::new(), Vec::new(), Vec::new());
+    read_texts(Path::new(&folder), &mut texts, &mut documents, &mut leaks);
+    let (mut alarms, mut nanoseconds, mut by_design) = (Vec::new(), Vec::new(), 0);
+    let mut slowest = (0, String::new());
+    const BY_DESIGN: &[&str] = &["phone", "email", "hash or key"];
+    for (text, is_document) in texts.iter().map(|text| (text, false)).chain(documents.iter().map(|text| (text, true))) {
+        let masked = if is_document { mask_document(text) } else { mask(text) };
+        if (150..=250).contains(&text.chars().count()) {
+            // The shortest of five: other work on the machine is not ours to measure.
+            let run = || {
+                let start = Instant::now();
+                mask(text);
+                start.elapsed().as_nanos()
+            };
+            let took = (0..5).map(|_| run()).min().unwrap_or_default();
+            nanoseconds.push(took);
+            slowest = slowest.max((took, text.clone()));
         }
-        if masked.redactions().iter().any(|(kind, _)| !matches!(*kind, "phone" | "email" | "hash or key")) {
+        by_design += masked.redactions().iter().filter(|(kind, _)| BY_DESIGN.contains(kind)).count();
+        if masked.redactions().iter().any(|(kind, _)| !BY_DESIGN.contains(kind)) {
             alarms.push(format!("{text}\n    -> {masked}"));
         }
     }
     nanoseconds.sort_unstable();
-    println!("{} texts, {} false alarms", texts.len(), alarms.len());
+    println!("{} texts and {} lines of documents, {} false alarms, {by_design} contacts and bare hashes", texts.len(), documents.len(), alarms.len());
     if !nanoseconds.is_empty() {
         let at = |share: f64| nanoseconds[(nanoseconds.len() as f64 * share) as usize] / 1000;
-        println!("{} texts of 100 to 300 characters: p50 {} us, p99 {} us", nanoseconds.len(), at(0.5), at(0.99));
+        println!("slowest: {slowest:?}");
+        println!("{} texts of 150 to 250 characters: p50 {} us, p99 {} us", nanoseconds.len(), at(0.5), at(0.99));
     }
     assert!(alarms.is_empty(), "{}", alarms.join("\n"));
     for text in leaks {
@@ -326,18 +337,21 @@ fn ordinary_texts_stay() {
     }
 }
 
-fn read_texts(folder: &Path, texts: &mut Vec<String>, leaks: &mut Vec<String>) {
+fn read_texts(folder: &Path, texts: &mut Vec<String>, documents: &mut Vec<String>, leaks: &mut Vec<String>) {
     for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let path = entry.path();
         if path.is_dir() {
-            read_texts(&path, texts, leaks);
+            read_texts(&path, texts, documents, leaks);
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            documents.extend(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned));
         } else if path.extension().is_some_and(|extension| extension == "jsonl") {
             for line in std::fs::read_to_string(&path).unwrap().lines() {
                 let value: serde_json::Value = serde_json::from_str(line).unwrap();
                 if value["kind"] == "seed_leak" {
                     leaks.push(value["question"].as_str().unwrap().to_owned());
                 } else {
-                    collect_strings(&value, texts);
+                    collect_strings(&value, if value["body"].is_null() { texts } else { documents });
                 }
             }
         }
@@ -354,5 +368,45 @@ fn collect_strings(value: &serde_json::Value, texts: &mut Vec<String>) {
         for turn in value[field].as_array().into_iter().flatten() {
             collect_strings(turn, texts);
         }
+    }
+}
+
+#[test]
+fn parts_of_a_phrase_alone_in_a_message() {
+    let mut dice = Dice(11);
+    let (mut parts, mut kept) = (0, 0);
+    for _ in 0..2_000 {
+        let entropy = dice.bytes(16);
+        let phrase = Mnemonic::from_entropy_in(Language::English, &entropy).unwrap();
+        let words: Vec<&str> = phrase.words().collect();
+        for part in words.chunks(6) {
+            parts += 1;
+            kept += usize::from(mask(&part.join(" ")).redactions().is_empty());
+        }
+    }
+    println!("{kept} of {parts} parts of six words kept");
+    assert!(kept * 100 <= parts, "{kept} of {parts} parts of six words were taken for sentences");
+}
+
+#[test]
+fn secrets_of_every_other_kind() {
+    let jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U";
+    let keystore = r#"{"version":3,"crypto":{"cipher":"aes-128-ctr","ciphertext":"5318b4d5bcd28de64ee5559e671353e16f075ecae9f99c7a79a38af5f869aa46","cipherparams":{"iv":"6087dab2f9fdbbfaddc31a909735c1e6"},"kdf":"scrypt","mac":"517ead924a9d0dc3124507e3393d175ce3ff7c1e96529c6c555ce9e51205e9b2"}}"#;
+    let bytes: String = (1..=64).map(|byte| byte.to_string()).collect::<Vec<_>>().join(", ");
+    for (text, kind, secret) in [
+        (format!("my token {jwt}"), "API key", jwt),
+        (format!("这是 keystore {keystore} 怎么导入"), "keystore", "5318b4d5bcd28de6"),
+        (format!("[{bytes}]"), "private key", "12, 13, 14"),
+        ("api key: 9f8sd7f98sd7f98s7df98s7d".into(), "API key", "9f8sd7f9"),
+        ("sk-proj-abcdefghijklmnop123456".into(), "API key", "abcdefgh"),
+        ("密码是Abc#2024xyz 登不上".into(), "password", "Abc#2024"),
+        ("身份证11010519491231002X".into(), "ID number", "19491231"),
+        ("我的验证码 ４８２９１３".into(), "one-time code", "４８２９１３"),
+        ("信用卡 4111-1111-1111-1111 cvv是 321".into(), "card number", "4111-1111"),
+        ("seed: powerful random nobody notice nothing important anyway look away hidden message over".into(), "seed phrase", "powerful random nobody"),
+    ] {
+        let masked = mask(&text);
+        assert!(masked.redactions().iter().any(|(found, _)| *found == kind), "{text}: {masked}");
+        assert!(!masked.as_str().contains(secret), "{text}: {masked}");
     }
 }
