@@ -41,8 +41,9 @@ pub(super) fn find(folded: &Folded, mentions: &[Mention], source: Source, found:
     named_values(text, mentions, found);
 }
 
-static PEM: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY( BLOCK)?-----.*?(-----END [A-Z ]*PRIVATE KEY( BLOCK)?-----|\z)"));
+static PEM: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY( BLOCK)?-----.*?(-----END [A-Z ]*PRIVATE KEY( BLOCK)?-----|\z)")
+});
 
 /// Tokens that name themselves: JWT, and the prefixes of well-known services.
 static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
@@ -198,11 +199,15 @@ fn kind_of(text: &str, range: &Range<usize>, mentions: &[Mention]) -> Option<Sec
     }
     let first = string.as_bytes()[0];
     // By shape, so that one wrong character does not save a key: nothing public looks like these.
-    let extended = ["xprv", "yprv", "zprv", "tprv", "uprv", "vprv", "Yprv", "Zprv", "Uprv", "Vprv", "dgpv", "Ltpv", "Mtpv"];
+    let extended =
+        ["xprv", "yprv", "zprv", "tprv", "uprv", "vprv", "Yprv", "Zprv", "Uprv", "Vprv", "dgpv", "Ltpv", "Mtpv"];
     if length >= 40 && extended.iter().any(|prefix| string.starts_with(prefix)) {
         return key;
     }
-    if (49..=54).contains(&length) && mixed && matches!(first, b'5' | b'K' | b'L' | b'9' | b'c' | b'T' | b'6' | b'Q' | b'7' | b'p') {
+    if (49..=54).contains(&length)
+        && mixed
+        && matches!(first, b'5' | b'K' | b'L' | b'9' | b'c' | b'T' | b'6' | b'Q' | b'7' | b'p')
+    {
         return key;
     }
     if length == 58 && string.starts_with("6P") {
@@ -248,7 +253,9 @@ fn keystores(text: &str, found: &mut Vec<Found>) {
     static MARK: LazyLock<Regex> =
         LazyLock::new(|| pattern(r#"(?i)"?(ciphertext|cipherparams|kdfparams|cipher)\\?"?\s*:"#));
     static FIELD: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(r#"(?i)\\?"(private_?key|secret_?key|priv_?key|mnemonic|seed|seed_?phrase|ciphertext|mac|salt|iv|xprv)\\?"\s*:\s*\\?"([^"\\]{4,})"#)
+        pattern(
+            r#"(?i)\\?"(private_?key|secret_?key|priv_?key|mnemonic|seed|seed_?phrase|ciphertext|mac|salt|iv|xprv)\\?"\s*:\s*\\?"([^"\\]{4,})"#,
+        )
     });
     let marks: Vec<Range<usize>> = MARK.find_iter(text).map(|hit| hit.range()).collect();
     if let (Some(first), Some(last)) = (marks.first(), marks.last()) {
@@ -286,7 +293,8 @@ fn byte_arrays(text: &str, found: &mut Vec<Found>) {
 fn named_values(text: &str, mentions: &[Mention], found: &mut Vec<Found>) {
     for mention in mentions.iter().filter(|mention| matches!(mention.subject, Subject::Api | Subject::Key)) {
         let after = &text[mention.end..];
-        let value_at = after.len() - after.trim_start_matches([' ', ':', '=', '"', '\'', '\u{662f}', '\u{4e3a}', '`', '\n']).len();
+        let value_at =
+            after.len() - after.trim_start_matches([' ', ':', '=', '"', '\'', '\u{662f}', '\u{4e3a}', '`', '\n']).len();
         if value_at == 0 {
             continue;
         }

@@ -2,11 +2,7 @@
 
 use std::ops::Range;
 
-use super::{
-    fold::Folded,
-    keys, numbers, seed_han, seed_phrase,
-    talk, told,
-};
+use super::{fold::Folded, keys, numbers, seed_han, seed_phrase, talk, told};
 
 /// Who wrote the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +78,9 @@ pub(super) fn replace(text: &str, source: Source) -> String {
     let mut secrets = Vec::new();
     let mut at = 0;
     for end in masks.iter().map(|(_, _, range)| range.start).chain(std::iter::once(text.len())) {
-        find(&text[at..end], source, |start, end, kind| secrets.push(Secret { start: at + start, end: at + end, kind }));
+        find(&text[at..end], source, |start, end, kind| {
+            secrets.push(Secret { start: at + start, end: at + end, kind })
+        });
         at = masks.iter().find(|(_, _, range)| range.start == end).map_or(text.len(), |(_, _, range)| range.end);
     }
     if secrets.is_empty() {
@@ -189,7 +187,9 @@ pub(super) fn masks_in(text: &str) -> Vec<(SecretKind, usize, std::ops::Range<us
         let Ok(value) = number[..digits].parse::<usize>() else { continue };
         let tail = &number[digits..];
         let after = match kind {
-            SecretKind::Hex => tail.strip_prefix(": ").and_then(|ends| ends.find(']').filter(|at| *at <= 13)).map(|at| at + 3),
+            SecretKind::Hex => {
+                tail.strip_prefix(": ").and_then(|ends| ends.find(']').filter(|at| *at <= 13)).map(|at| at + 3)
+            }
             _ => tail.starts_with(']').then_some(1),
         };
         let Some(after) = after else { continue };

@@ -28,7 +28,8 @@ const LIMIT_SPACED_ALONE: f32 = 6.0;
 const LIMIT_CHECKSUM: f32 = 6.0;
 const LIMIT_CHECKSUM_TALK: f32 = 4.0;
 /// What numbers are followed by.
-const MEASURES: &str = "元张張个個天年月日号號时時分秒块塊次点點笔筆条條位名万萬亿億千百度折倍层層版种種款字词詞步到至和及或周岁岁英美";
+const MEASURES: &str =
+    "元张張个個天年月日号號时時分秒块塊次点點笔筆条條位名万萬亿億千百度折倍层層版种種款字词詞步到至和及或周岁岁英美";
 const FALL_THAT_ENDS: f32 = 7.0;
 
 /// Adds the byte ranges, in the folded text, of every seed phrase written with Chinese characters.
@@ -69,7 +70,13 @@ fn stretches_of(text: &str) -> Vec<Vec<Here>> {
             let gap = has_gap;
             let mut oddness = han.map_or(OTHER_CHARACTER, |han| han.oddness);
             if let (Some(before), true) = (previous.filter(|_| !open.is_empty()), han.is_some()) {
-                oddness += if is_common_pair(before, c) { if gap { COMMON_PAIR / 2.0 } else { COMMON_PAIR } } else if gap { 0.0 } else { RARE_PAIR };
+                oddness += if is_common_pair(before, c) {
+                    if gap { COMMON_PAIR / 2.0 } else { COMMON_PAIR }
+                } else if gap {
+                    0.0
+                } else {
+                    RARE_PAIR
+                };
             }
             if !has_gap && let Some(last) = open.last_mut() {
                 last.is_spaced = false;
@@ -78,7 +85,14 @@ fn stretches_of(text: &str) -> Vec<Vec<Here>> {
             let is_measure = after_digit && MEASURES.contains(c);
             let gap = gap && !is_measure;
             after_digit = false;
-            open.push(Here { range: at..at + c.len_utf8(), han, oddness, is_spaced: gap, starts_line: new_line, ends_line: false });
+            open.push(Here {
+                range: at..at + c.len_utf8(),
+                han,
+                oddness,
+                is_spaced: gap,
+                starts_line: new_line,
+                ends_line: false,
+            });
             previous = Some(c);
             (has_gap, new_line, latin) = (false, false, 0);
         } else {
@@ -156,14 +170,13 @@ fn find_in_stretch(stretch: &[Here], mentions: &[Mention], found: &mut Vec<Range
 /// Up to three more list characters on each side, as long as they do not belong to a word of the prose around; also across
 /// one character of no list, a misspelt one.
 fn widen(stretch: &[Here], core: &Range<usize>) -> Range<usize> {
-    let may_belong = |at: usize| {
-        stretch.get(at).is_some_and(|here| here.han.is_some() && (here.is_spaced || here.oddness > -1.5))
-    };
+    let may_belong =
+        |at: usize| stretch.get(at).is_some_and(|here| here.han.is_some() && (here.is_spaced || here.oddness > -1.5));
     let may_jump = core.len() >= 6;
     let reach = |from: usize, step: fn(usize, usize) -> usize| {
         let mut taken = 0;
         for distance in 1..=4 {
-            let is_misspelt = may_jump && distance + 1 <= 4 && may_belong(step(from, distance + 1));
+            let is_misspelt = may_jump && distance < 4 && may_belong(step(from, distance + 1));
             if may_belong(step(from, distance)) || (is_misspelt && taken + 1 == distance) {
                 taken = distance;
             } else {

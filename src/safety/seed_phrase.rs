@@ -30,7 +30,9 @@ const LIMIT_ALONE: f32 = 1.5;
 const LIMIT_ALONE_PER_WORD: f32 = 1.4;
 /// The longest run of list words in some 22,000 ordinary texts had eight; a longer one may be more ordinary.
 const LONGER_THAN_PROSE: usize = 10;
-const LIMIT_UNBROKEN: f32 = -2.0;
+const LIMIT_UNBROKEN: f32 = -4.0;
+/// The same with one misspelt word.
+const LIMIT_ALL_BUT_ONE: f32 = -1.0;
 /// A stretch whose oddness fell by this much from its peak has ended.
 const FALL_THAT_ENDS: f32 = 9.0;
 
@@ -150,23 +152,25 @@ fn find_in_list(text: &str, tokens: &[Token], list: usize, mentions: &[Mention],
         let talk = is_seed_talk_near(mentions, tokens[run.start].range.start, tokens[run.end - 1].range.end);
         let run_words = tokens[run.clone()].iter().filter(|token| listed(token).is_some()).count();
         let windows = windows_with_checksum(text, tokens, &run, list);
-        let whole: f32 = tokens[run.clone()].iter().map(worth).sum();
+        let whole: f32 = tokens[run.clone()].iter().filter(|token| listed(token).is_some()).map(worth).sum();
         let is_unbroken = run_words == run.len();
         let is_alone = is_unbroken && is_whole_lines(tokens, &run);
         let phrase = !windows.is_empty()
             || (words >= 4 && peak >= LIMIT_INSIDE)
             || (run_words >= 3 && talk && peak >= LIMIT_TALK)
-            || (is_unbroken && run_words >= LONGER_THAN_PROSE && whole >= LIMIT_UNBROKEN)
+            || (run_words >= LONGER_THAN_PROSE && is_unbroken && whole >= LIMIT_UNBROKEN)
+            || (run_words >= LONGER_THAN_PROSE && run_words + 1 == run.len() && whole >= LIMIT_ALL_BUT_ONE)
             || (run_words >= 3 && is_alone && whole >= LIMIT_ALONE - LIMIT_ALONE_PER_WORD * (run_words as f32 - 3.0));
         if phrase {
             let reach = if windows.is_empty() {
                 fill(text, tokens, run.clone())
             } else {
-                let windows = windows.iter().fold(core.clone(), |all, next| all.start.min(next.start)..all.end.max(next.end));
+                let windows =
+                    windows.iter().fold(core.clone(), |all, next| all.start.min(next.start)..all.end.max(next.end));
                 let is_prose = |rest: &[Token]| {
-                    rest.len() <= 2 && rest.iter().all(|token| listed(token).is_some_and(|word| word.everyday))
+                    rest.len() <= 1 && rest.iter().all(|token| listed(token).is_some_and(|word| word.everyday))
                 };
-                // "can you" before a phrase is left; more than that may be the phrase, and the window may be an accident.
+                // One everyday word beside a window is left; more may be the phrase, and the window an accident.
                 let start = if is_prose(&tokens[run.start..windows.start]) { windows.start } else { run.start };
                 let end = if is_prose(&tokens[windows.end..run.end]) { windows.end } else { run.end };
                 start..end
@@ -181,7 +185,7 @@ fn find_in_list(text: &str, tokens: &[Token], list: usize, mentions: &[Mention],
 fn widen(text: &str, tokens: &[Token], core: &Range<usize>, listed: impl Fn(&Token) -> bool) -> Range<usize> {
     let mut run = core.clone();
     let (mut jump_left, mut jump_right) = (true, true);
-    let may_jump = |token: &Token| !token.is_han && token.range.len() >= 3 && !is_link_word(text, token);
+    let may_jump = |token: &Token| !token.is_han && token.range.len() >= 2 && !is_link_word(text, token);
     loop {
         let before = run.clone();
         while run.start > 0 && listed(&tokens[run.start - 1]) {
@@ -190,7 +194,12 @@ fn widen(text: &str, tokens: &[Token], core: &Range<usize>, listed: impl Fn(&Tok
         while run.end < tokens.len() && listed(&tokens[run.end]) {
             run.end += 1;
         }
-        if jump_left && run.len() >= 5 && run.start >= 2 && listed(&tokens[run.start - 2]) && may_jump(&tokens[run.start - 1]) {
+        if jump_left
+            && run.len() >= 5
+            && run.start >= 2
+            && listed(&tokens[run.start - 2])
+            && may_jump(&tokens[run.start - 1])
+        {
             run.start -= 2;
             jump_left = false;
         }
@@ -239,8 +248,68 @@ fn fill(text: &str, tokens: &[Token], run: Range<usize>) -> Range<usize> {
 /// Words of a sentence around a phrase, of no list.
 fn is_link_word(text: &str, token: &Token) -> bool {
     const LINK_WORDS: &[&str] = &[
-        "the", "and", "are", "for", "was", "were", "not", "but", "his", "her", "our", "has", "had", "its", "is", "are", "why", "who", "words", "phrases", "mnemonic",
-        "seeds", "keys", "wallet", "wallets", "import", "imported", "recover", "following", "here", "heres", "called", "using", "from", "cant", "your", "password",
+        "am",
+        "an",
+        "as",
+        "at",
+        "be",
+        "by",
+        "do",
+        "go",
+        "he",
+        "hi",
+        "if",
+        "im",
+        "in",
+        "is",
+        "it",
+        "me",
+        "my",
+        "no",
+        "of",
+        "ok",
+        "on",
+        "or",
+        "so",
+        "to",
+        "up",
+        "us",
+        "we",
+        "the",
+        "and",
+        "are",
+        "for",
+        "was",
+        "were",
+        "not",
+        "but",
+        "his",
+        "her",
+        "our",
+        "has",
+        "had",
+        "its",
+        "why",
+        "who",
+        "words",
+        "phrases",
+        "mnemonic",
+        "seeds",
+        "keys",
+        "wallet",
+        "wallets",
+        "import",
+        "imported",
+        "recover",
+        "following",
+        "here",
+        "heres",
+        "called",
+        "using",
+        "from",
+        "cant",
+        "your",
+        "password",
     ];
     LINK_WORDS.contains(&text[token.range.clone()].to_ascii_lowercase().as_str())
 }
@@ -292,22 +361,21 @@ fn find_unspaced(text: &str, tokens: &[Token], found: &mut Vec<Range<usize>>) {
         let start = at;
         let mut length = 0;
         // Words cut up by gaps ("le gal win ner"): short tokens that are no words by themselves belong together.
-        while at < tokens.len() && !tokens[at].is_han && tokens[at].range.len() <= 2 && tokens[at].range.len() > 0 {
+        while at < tokens.len() && !tokens[at].is_han && tokens[at].range.len() <= 2 && !tokens[at].range.is_empty() {
             length += tokens[at].range.len();
             at += 1;
         }
         if at == start {
             let token = &tokens[at];
             at += 1;
-            if !token.is_han && token.range.len() >= 20 && token.word.is_none() {
-                if let Some(cut) = cut_into_words(text, std::slice::from_ref(token)) {
-                    found.push(cut);
-                }
-            }
-        } else if length >= 20 {
-            if let Some(cut) = cut_into_words(text, &tokens[start..at]) {
+            let is_long = !token.is_han && token.range.len() >= 20 && token.word.is_none();
+            if is_long && let Some(cut) = cut_into_words(text, std::slice::from_ref(token)) {
                 found.push(cut);
             }
+        } else if length >= 20
+            && let Some(cut) = cut_into_words(text, &tokens[start..at])
+        {
+            found.push(cut);
         }
     }
 }
@@ -328,9 +396,8 @@ fn cut_into_words(text: &str, tokens: &[Token]) -> Option<Range<usize>> {
     let mut words: Vec<Vec<(usize, &ListWord)>> = Vec::with_capacity(letters.len());
     for from in 0..letters.len() {
         let longest = LONGEST.min(letters.len() - from);
-        let here = (3..=longest).filter_map(|length| {
-            list_word(&low[starts[from]..starts[from + length]]).map(|word| (length, word))
-        });
+        let here = (3..=longest)
+            .filter_map(|length| list_word(&low[starts[from]..starts[from + length]]).map(|word| (length, word)));
         words.push(here.collect());
     }
     let mut best: Option<(f32, Range<usize>)> = None;

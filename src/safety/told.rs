@@ -24,7 +24,8 @@ pub(super) fn find(text: &str, mentions: &[Mention], source: Source, found: &mut
             if let Some(value) = hit.iter().skip(1).flatten().next() {
                 let is_plain = kind == SecretKind::Password && {
                     let lead = text[..value.start()].trim_end_matches(['"', '\'', '(', '[', ' ']);
-                    let is_told = [":", "=", "is", "was", "是", "为", "為", "成", "叫"].iter().any(|end| lead.ends_with(end));
+                    let is_told =
+                        [":", "=", "is", "was", "是", "为", "為", "成", "叫"].iter().any(|end| lead.ends_with(end));
                     is_plain_word(value.as_str(), &text[value.end()..], is_told)
                 };
                 if !is_plain {
@@ -52,7 +53,9 @@ static EMAIL: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"[A-Za-z0-9._%+-]+\s?@\s?[A-Za-z0-9](?:[A-Za-z0-9-]*\.)+[A-Za-z]{2,24}\b"));
 
 static CVV: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"(?i)(?:cvv2?|cvc2?|cvn2?|csc|安全码|背面三位\S{0,3}|后三位\S{0,2}|security code|card code)[^0-9\n]{0,12}?([0-9]{3,4})(?:[^0-9]|$)")
+    pattern(
+        r"(?i)(?:cvv2?|cvc2?|cvn2?|csc|安全码|背面三位\S{0,3}|后三位\S{0,2}|security code|card code)[^0-9\n]{0,12}?([0-9]{3,4})(?:[^0-9]|$)",
+    )
 });
 
 /// A code after its name. Up to a dozen other characters stand between ("验证码收到了是 482913"), none of them a digit.
@@ -74,19 +77,102 @@ static PASSWORD: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-static PIN: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"(?i)\bpin\b\s*(?:码|number|code)?\s*(?:是|为|is|was|:|=)\s*([0-9]{4,8})(?:[^0-9]|$)|\bmy pin(?: number)? ([0-9]{4,6})(?:[^0-9]|$)"));
+static PIN: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?i)\bpin\b\s*(?:码|number|code)?\s*(?:是|为|is|was|:|=)\s*([0-9]{4,8})(?:[^0-9]|$)|\bmy pin(?: number)? ([0-9]{4,6})(?:[^0-9]|$)",
+    )
+});
 
 /// Whether what follows "password" is a word of the sentence rather than the password itself: letters only, unless the
 /// text ends there and the word is none that people say of a password.
 fn is_plain_word(value: &str, rest: &str, is_told: bool) -> bool {
     const SAID_OF_PASSWORDS: &[&str] = &[
-        "wrong", "incorrect", "invalid", "expired", "forgotten", "forgot", "lost", "required", "reset", "changed", "change", "secure", "weak", "strong",
-        "blocked", "locked", "correct", "right", "needed", "compromised", "stolen", "hacked", "exposed", "leaked", "unknown", "empty", "missing", "gone",
-        "safe", "broken", "page", "field", "again", "please", "help", "recovery", "login", "problem", "issue", "issues", "error", "work", "working",
-        "account", "wallet", "anymore", "email", "link", "twice", "there", "here", "this", "that", "them", "mine", "yours", "different", "same",
-        "short", "long", "simple", "complex", "protected", "ready", "set", "used", "saved", "remembered", "mistake", "online", "now", "today", "app", "bank",
-        "card", "transfer", "withdraw", "transaction", "update", "password", "manager", "verification", "profile", "phone", "settings", "security",
+        "wrong",
+        "incorrect",
+        "invalid",
+        "expired",
+        "forgotten",
+        "forgot",
+        "lost",
+        "required",
+        "reset",
+        "changed",
+        "change",
+        "secure",
+        "weak",
+        "strong",
+        "blocked",
+        "locked",
+        "correct",
+        "right",
+        "needed",
+        "compromised",
+        "stolen",
+        "hacked",
+        "exposed",
+        "leaked",
+        "unknown",
+        "empty",
+        "missing",
+        "gone",
+        "safe",
+        "broken",
+        "page",
+        "field",
+        "again",
+        "please",
+        "help",
+        "recovery",
+        "login",
+        "problem",
+        "issue",
+        "issues",
+        "error",
+        "work",
+        "working",
+        "account",
+        "wallet",
+        "anymore",
+        "email",
+        "link",
+        "twice",
+        "there",
+        "here",
+        "this",
+        "that",
+        "them",
+        "mine",
+        "yours",
+        "different",
+        "same",
+        "short",
+        "long",
+        "simple",
+        "complex",
+        "protected",
+        "ready",
+        "set",
+        "used",
+        "saved",
+        "remembered",
+        "mistake",
+        "online",
+        "now",
+        "today",
+        "app",
+        "bank",
+        "card",
+        "transfer",
+        "withdraw",
+        "transaction",
+        "update",
+        "password",
+        "manager",
+        "verification",
+        "profile",
+        "phone",
+        "settings",
+        "security",
     ];
     let bare = value.trim_end_matches(|c: char| c.is_ascii_punctuation());
     if bare.bytes().any(|byte| byte.is_ascii_digit()) || bare.bytes().any(|byte| b"!@#$%^&*_+=~".contains(&byte)) {
