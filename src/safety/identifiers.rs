@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use curve25519_dalek::{constants::ED25519_BASEPOINT_TABLE, scalar::clamp_integer, scalar::Scalar};
+use curve25519_dalek::{constants::ED25519_BASEPOINT_TABLE, scalar::Scalar, scalar::clamp_integer};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256, Sha512};

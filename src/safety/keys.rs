@@ -41,8 +41,9 @@ pub(super) fn find(folded: &Folded, mentions: &[Mention], source: Source, found:
     named_values(text, mentions, found);
 }
 
-static PEM: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY( BLOCK)?-----.*?(-----END [A-Z ]*PRIVATE KEY( BLOCK)?-----|\z)"));
+static PEM: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY( BLOCK)?-----.*?(-----END [A-Z ]*PRIVATE KEY( BLOCK)?-----|\z)")
+});
 
 /// Tokens that name themselves: JWT, and the prefixes of well-known services.
 static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
@@ -51,8 +52,9 @@ static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-fn pattern(text: &str) -> Regex {
-    Regex::new(text).expect("a pattern written here is valid; failing to build is a bug")
+/// Word boundaries are ASCII ones: with Unicode's, the engine falls back to its slowest way on any Chinese text.
+pub(super) fn pattern(text: &str) -> Regex {
+    Regex::new(&text.replace(r"\b", r"(?-u:\b)")).expect("a pattern written here is valid; failing to build is a bug")
 }
 
 /// Runs of ASCII letters and digits, from 20 characters on, with the shape of a string rather than a word.
@@ -197,11 +199,15 @@ fn kind_of(text: &str, range: &Range<usize>, mentions: &[Mention]) -> Option<Sec
     }
     let first = string.as_bytes()[0];
     // By shape, so that one wrong character does not save a key: nothing public looks like these.
-    let extended = ["xprv", "yprv", "zprv", "tprv", "uprv", "vprv", "Yprv", "Zprv", "Uprv", "Vprv", "dgpv", "Ltpv", "Mtpv"];
+    let extended =
+        ["xprv", "yprv", "zprv", "tprv", "uprv", "vprv", "Yprv", "Zprv", "Uprv", "Vprv", "dgpv", "Ltpv", "Mtpv"];
     if length >= 40 && extended.iter().any(|prefix| string.starts_with(prefix)) {
         return key;
     }
-    if (49..=54).contains(&length) && mixed && matches!(first, b'5' | b'K' | b'L' | b'9' | b'c' | b'T' | b'6' | b'Q' | b'7' | b'p') {
+    if (49..=54).contains(&length)
+        && mixed
+        && matches!(first, b'5' | b'K' | b'L' | b'9' | b'c' | b'T' | b'6' | b'Q' | b'7' | b'p')
+    {
         return key;
     }
     if length == 58 && string.starts_with("6P") {
@@ -221,14 +227,17 @@ fn kind_of(text: &str, range: &Range<usize>, mentions: &[Mention]) -> Option<Sec
         let talk = is_key_talk(mentions, range);
         return (is_solana_keypair(string) || talk.is_some_and(|gap| gap <= 24)).then_some(SecretKind::PrivateKey);
     }
-    let named_just_before = |subject| distance(mentions, subject, range.start, range.end, 16, 0).is_some();
+    let just_before = |subject, reach| distance(mentions, subject, range.start, range.end, reach, 0);
     let is_address = identifiers::address_chain(string).is_some();
-    if named_just_before(Subject::Key) && (mixed || length >= 32) {
+    // "API key:" names a key too; the longer name wins.
+    let (api, named_key) = (just_before(Subject::Api, 24), just_before(Subject::Key, 16));
+    let is_api = api.is_some_and(|api| named_key.is_none_or(|key| api <= key + 1));
+    if named_key.is_some() && !is_api && (mixed || length >= 32) {
         // A bare 32-byte string is a Solana address and a Solana seed alike; right after "private key" it is a seed.
         let is_certain_address = is_address && identifiers::address_chain(string) != Some(identifiers::Chain::Solana);
         return (!is_certain_address).then_some(SecretKind::PrivateKey);
     }
-    if distance(mentions, Subject::Api, range.start, range.end, 24, 0).is_some() && !is_address {
+    if is_api && !is_address {
         return Some(SecretKind::ApiKey);
     }
     None
@@ -244,7 +253,9 @@ fn keystores(text: &str, found: &mut Vec<Found>) {
     static MARK: LazyLock<Regex> =
         LazyLock::new(|| pattern(r#"(?i)"?(ciphertext|cipherparams|kdfparams|cipher)\\?"?\s*:"#));
     static FIELD: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(r#"(?i)\\?"(private_?key|secret_?key|priv_?key|mnemonic|seed|seed_?phrase|ciphertext|mac|salt|iv|xprv)\\?"\s*:\s*\\?"([^"\\]{4,})"#)
+        pattern(
+            r#"(?i)\\?"(private_?key|secret_?key|priv_?key|mnemonic|seed|seed_?phrase|ciphertext|mac|salt|iv|xprv)\\?"\s*:\s*\\?"([^"\\]{4,})"#,
+        )
     });
     let marks: Vec<Range<usize>> = MARK.find_iter(text).map(|hit| hit.range()).collect();
     if let (Some(first), Some(last)) = (marks.first(), marks.last()) {
@@ -282,7 +293,8 @@ fn byte_arrays(text: &str, found: &mut Vec<Found>) {
 fn named_values(text: &str, mentions: &[Mention], found: &mut Vec<Found>) {
     for mention in mentions.iter().filter(|mention| matches!(mention.subject, Subject::Api | Subject::Key)) {
         let after = &text[mention.end..];
-        let value_at = after.len() - after.trim_start_matches([' ', ':', '=', '"', '\'', '\u{662f}', '\u{4e3a}', '`', '\n']).len();
+        let value_at =
+            after.len() - after.trim_start_matches([' ', ':', '=', '"', '\'', '\u{662f}', '\u{4e3a}', '`', '\n']).len();
         if value_at == 0 {
             continue;
         }
@@ -295,7 +307,8 @@ fn named_values(text: &str, mentions: &[Mention], found: &mut Vec<Found>) {
         let is_hex = value.trim_start_matches("0x").bytes().all(|byte| byte.is_ascii_hexdigit());
         if value.len() >= 16 && digits >= 2 && !is_link && !is_address && !(is_hex && value.len() >= 56) {
             let start = mention.end + value_at;
-            let kind = if mention.subject == Subject::Api { SecretKind::ApiKey } else { SecretKind::PrivateKey };
+            let is_api = distance(mentions, Subject::Api, mention.end, mention.end, 2, 0).is_some();
+            let kind = if is_api { SecretKind::ApiKey } else { SecretKind::PrivateKey };
             found.push(Found { range: start..start + value.len(), kind });
         }
     }

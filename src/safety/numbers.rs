@@ -33,8 +33,11 @@ fn numbers_of(text: &str) -> Vec<Number> {
     let mut numbers = Vec::new();
     let mut at = 0;
     while at < bytes.len() {
-        let opens = bytes[at].is_ascii_digit() || (matches!(bytes[at], b'+' | b'(') && bytes.get(at + 1).is_some_and(u8::is_ascii_digit));
-        let glued = at > 0 && (bytes[at - 1].is_ascii_alphanumeric() || bytes[at - 1] == b'.' && at > 1 && bytes[at - 2].is_ascii_digit());
+        let opens = bytes[at].is_ascii_digit()
+            || (matches!(bytes[at], b'+' | b'(') && bytes.get(at + 1).is_some_and(u8::is_ascii_digit));
+        let glued = at > 0
+            && (bytes[at - 1].is_ascii_alphanumeric()
+                || bytes[at - 1] == b'.' && at > 1 && bytes[at - 2].is_ascii_digit());
         if !opens || glued {
             at += 1;
             continue;
@@ -49,7 +52,10 @@ fn numbers_of(text: &str) -> Vec<Number> {
                 end = here;
             }
             let gap = here;
-            while here < bytes.len() && matches!(bytes[here], b' ' | b'-' | b'.' | b'(' | b')' | b'\t' | b'_' | b'*') && here - gap < 3 {
+            while here < bytes.len()
+                && matches!(bytes[here], b' ' | b'-' | b'.' | b'(' | b')' | b'\t' | b'_' | b'*')
+                && here - gap < 3
+            {
                 here += 1;
             }
             // A dot followed by a digit is a decimal or a version unless groups of a number stand around it.
@@ -74,6 +80,10 @@ fn numbers_of(text: &str) -> Vec<Number> {
 
 fn kind_of(text: &str, number: &Number, mentions: &[Mention], source: Source) -> Option<SecretKind> {
     let (start, end) = (number.range.start, number.range.end);
+    let word = text[..start].rfind(char::is_whitespace).map_or(0, |at| at + 1);
+    if text[word..start].contains("//") || text[word..start].contains("www.") {
+        return None;
+    }
     let near = |subject, before| distance(mentions, subject, start, end, before, 6);
     let is_order = near(Subject::Order, 24).is_some();
     let is_card = near(Subject::Card, 40).is_some();
@@ -84,7 +94,7 @@ fn kind_of(text: &str, number: &Number, mentions: &[Mention], source: Source) ->
     if near(Subject::IdNumber, 30).is_some() && !is_order && (matches!(length, 15 | 17..=19) || length == 9) {
         return Some(SecretKind::IdNumber);
     }
-    if !number.has_x && (13..=19).contains(&length) && !(is_order && !is_card) && !number.has_plus {
+    if !number.has_x && (13..=19).contains(&length) && (is_card || !is_order) && !number.has_plus {
         let known = is_issued_length(&number.digits);
         if (luhn(&number.digits) && known) || (is_card && (known || luhn(&number.digits) || number.groups >= 3)) {
             return Some(SecretKind::CardNumber);
@@ -107,7 +117,7 @@ fn luhn(digits: &[u8]) -> bool {
             if value > 9 { value - 9 } else { value }
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// Whether cards that begin like this have this length (ISO/IEC 7812 ranges of the large networks).
@@ -119,7 +129,10 @@ fn is_issued_length(digits: &[u8]) -> bool {
         51..=55 | 22..=27 => length == 16 && (first(2) > 50 || (2221..=2720).contains(&first(4))),
         34 | 37 => length == 15,
         62 | 81 => (16..=19).contains(&length),
-        60 | 64 | 65 => (16..=19).contains(&length) && (first(4) == 6011 || first(2) == 65 || (644..=649).contains(&first(3)) || first(2) == 60),
+        60 | 64 | 65 => {
+            (16..=19).contains(&length)
+                && (first(4) == 6011 || first(2) == 65 || (644..=649).contains(&first(3)) || first(2) == 60)
+        }
         35 => (16..=19).contains(&length) && (3528..=3589).contains(&first(4)),
         30 | 36 | 38 | 39 => (14..=19).contains(&length) && (first(2) != 30 || first(3) <= 305),
         50 | 56..=59 | 63 | 67..=69 => matches!(length, 16 | 18 | 19),
@@ -157,7 +170,8 @@ fn is_phone(text: &str, number: &Number, is_named: bool) -> bool {
     }
     let written = &text[number.range.clone()];
     // (415) 555-0132 and 415-555-0132; a date or a version is written with groups too, but not 3-3-4.
-    let shape: Vec<usize> = written.split(|c: char| !c.is_ascii_digit()).map(str::len).filter(|length| *length > 0).collect();
+    let shape: Vec<usize> =
+        written.split(|c: char| !c.is_ascii_digit()).map(str::len).filter(|length| *length > 0).collect();
     let is_american = matches!(shape.as_slice(), [3, 3, 4] | [1, 3, 3, 4]) && !written.contains('*');
     // 010-62345678: a mainland landline with its area code.
     let is_landline = matches!(shape.as_slice(), [3 | 4, 7 | 8]) && digits[0] == 0;

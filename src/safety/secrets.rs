@@ -2,12 +2,7 @@
 
 use std::ops::Range;
 
-use super::{
-    fold::Folded,
-    keys, numbers, seed_han, seed_phrase,
-    talk::{self, Subject},
-    told,
-};
+use super::{fold::Folded, keys, numbers, seed_han, seed_phrase, talk, told};
 
 /// Who wrote the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +17,8 @@ pub(super) enum Source {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum SecretKind {
     SeedPhrase,
-    PrivateKey,
     Keystore,
+    PrivateKey,
     ApiKey,
     CardNumber,
     IdNumber,
@@ -38,8 +33,8 @@ pub(super) enum SecretKind {
 impl SecretKind {
     pub(super) const ALL: [SecretKind; 12] = [
         SecretKind::SeedPhrase,
-        SecretKind::PrivateKey,
         SecretKind::Keystore,
+        SecretKind::PrivateKey,
         SecretKind::ApiKey,
         SecretKind::CardNumber,
         SecretKind::IdNumber,
@@ -83,7 +78,9 @@ pub(super) fn replace(text: &str, source: Source) -> String {
     let mut secrets = Vec::new();
     let mut at = 0;
     for end in masks.iter().map(|(_, _, range)| range.start).chain(std::iter::once(text.len())) {
-        find(&text[at..end], source, |start, end, kind| secrets.push(Secret { start: at + start, end: at + end, kind }));
+        find(&text[at..end], source, |start, end, kind| {
+            secrets.push(Secret { start: at + start, end: at + end, kind })
+        });
         at = masks.iter().find(|(_, _, range)| range.start == end).map_or(text.len(), |(_, _, range)| range.end);
     }
     if secrets.is_empty() {
@@ -100,11 +97,10 @@ fn find(text: &str, source: Source, mut report: impl FnMut(usize, usize, SecretK
     }
     let folded = Folded::new(text);
     let mentions = talk::mentions(&folded.text);
-    let talk_of_seeds = talk::is_named(&mentions, Subject::Seed) || talk::is_named(&mentions, Subject::Key);
     let mut phrases = Vec::new();
-    seed_phrase::find(&folded, talk_of_seeds, &mut phrases);
+    seed_phrase::find(&folded, &mentions, &mut phrases);
     if !text.is_ascii() {
-        seed_han::find(&folded, talk_of_seeds, &mut phrases);
+        seed_han::find(&folded, &mentions, &mut phrases);
     }
     let mut found: Vec<Found> =
         phrases.into_iter().map(|range| Found { range, kind: SecretKind::SeedPhrase }).collect();
@@ -191,7 +187,9 @@ pub(super) fn masks_in(text: &str) -> Vec<(SecretKind, usize, std::ops::Range<us
         let Ok(value) = number[..digits].parse::<usize>() else { continue };
         let tail = &number[digits..];
         let after = match kind {
-            SecretKind::Hex => tail.strip_prefix(": ").and_then(|ends| ends.find(']').filter(|at| *at <= 13)).map(|at| at + 3),
+            SecretKind::Hex => {
+                tail.strip_prefix(": ").and_then(|ends| ends.find(']').filter(|at| *at <= 13)).map(|at| at + 3)
+            }
             _ => tail.starts_with(']').then_some(1),
         };
         let Some(after) = after else { continue };

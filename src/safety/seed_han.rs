@@ -9,6 +9,7 @@ use std::ops::Range;
 use super::{
     fold::Folded,
     phrase_lists::{HanCharacter, checksum_holds, han_character, is_common_pair},
+    talk::{Mention, is_seed_talk_near},
 };
 
 const COMMON_PAIR: f32 = -4.0;
@@ -20,20 +21,23 @@ const OTHER_CHARACTER: f32 = -4.0;
 /// How odd a stretch has to be: anywhere, with talk of seed phrases near, alone on its line, spaced alone on its line.
 /// The oddest of some 8,000 ordinary lines reached 8.9.
 const LIMIT_INSIDE: f32 = 10.5;
-const LIMIT_TALK: f32 = 7.0;
-const LIMIT_ALONE: f32 = 8.0;
+const LIMIT_TALK: f32 = 9.0;
+const LIMIT_ALONE: f32 = 9.0;
 const LIMIT_SPACED_ALONE: f32 = 6.0;
 /// How odd a window with a right checksum has to be.
-const LIMIT_CHECKSUM: f32 = 3.5;
-const LIMIT_CHECKSUM_TALK: f32 = 0.0;
+const LIMIT_CHECKSUM: f32 = 6.0;
+const LIMIT_CHECKSUM_TALK: f32 = 4.0;
+/// What numbers are followed by.
+const MEASURES: &str =
+    "元张張个個天年月日号號时時分秒块塊次点點笔筆条條位名万萬亿億千百度折倍层層版种種款字词詞步到至和及或周岁岁英美";
 const FALL_THAT_ENDS: f32 = 7.0;
 
 /// Adds the byte ranges, in the folded text, of every seed phrase written with Chinese characters.
-pub(super) fn find(folded: &Folded, talk_of_seeds: bool, found: &mut Vec<Range<usize>>) {
+pub(super) fn find(folded: &Folded, mentions: &[Mention], found: &mut Vec<Range<usize>>) {
     let stretches = stretches_of(&folded.text);
     for stretch in &stretches {
         if stretch.iter().filter(|here| here.han.is_some()).count() >= 3 {
-            find_in_stretch(stretch, talk_of_seeds, found);
+            find_in_stretch(stretch, mentions, found);
         }
     }
 }
@@ -58,23 +62,43 @@ fn stretches_of(text: &str) -> Vec<Vec<Here>> {
     let mut stretches = Vec::new();
     let mut open: Vec<Here> = Vec::new();
     let mut previous: Option<char> = None;
-    let (mut gap, mut new_line) = (true, true);
+    let (mut has_gap, mut new_line, mut after_digit) = (true, true, false);
     let mut latin = 0;
     for (at, c) in text.char_indices() {
         if is_han(c) {
             let han = han_character(c);
+            let gap = has_gap;
             let mut oddness = han.map_or(OTHER_CHARACTER, |han| han.oddness);
             if let (Some(before), true) = (previous.filter(|_| !open.is_empty()), han.is_some()) {
-                oddness += if is_common_pair(before, c) { if gap { COMMON_PAIR / 2.0 } else { COMMON_PAIR } } else { RARE_PAIR };
+                oddness += if is_common_pair(before, c) {
+                    if gap { COMMON_PAIR / 2.0 } else { COMMON_PAIR }
+                } else if gap {
+                    0.0
+                } else {
+                    RARE_PAIR
+                };
             }
-            if !gap && let Some(last) = open.last_mut() {
+            if !has_gap && let Some(last) = open.last_mut() {
                 last.is_spaced = false;
             }
-            open.push(Here { range: at..at + c.len_utf8(), han, oddness, is_spaced: gap, starts_line: new_line, ends_line: false });
+            // "5 张", "10 月": a measure after its number has a gap around it in any prose.
+            let is_measure = after_digit && MEASURES.contains(c);
+            let gap = gap && !is_measure;
+            after_digit = false;
+            open.push(Here {
+                range: at..at + c.len_utf8(),
+                han,
+                oddness,
+                is_spaced: gap,
+                starts_line: new_line,
+                ends_line: false,
+            });
             previous = Some(c);
-            (gap, new_line, latin) = (false, false, 0);
+            (has_gap, new_line, latin) = (false, false, 0);
         } else {
-            gap = true;
+            // Quotes and brackets stand around single characters in prose.
+            has_gap |= !matches!(c, '"' | '\'' | '(' | ')' | '[' | ']' | '\u{300a}'..='\u{3011}' | '<' | '>');
+            after_digit = c.is_ascii_digit() || (after_digit && c == ' ');
             if c == '\n' {
                 new_line = true;
                 if let Some(last) = open.last_mut() {
@@ -99,7 +123,10 @@ fn stretches_of(text: &str) -> Vec<Vec<Here>> {
     stretches
 }
 
-fn find_in_stretch(stretch: &[Here], talk: bool, found: &mut Vec<Range<usize>>) {
+fn find_in_stretch(stretch: &[Here], mentions: &[Mention], found: &mut Vec<Range<usize>>) {
+    let is_talk_near = |range: &Range<usize>| {
+        is_seed_talk_near(mentions, stretch[range.start].range.start, stretch[range.end - 1].range.end)
+    };
     let mut push = |range: Range<usize>| found.push(stretch[range.start].range.start..stretch[range.end - 1].range.end);
     let mut at = 0;
     while at < stretch.len() {
@@ -120,6 +147,7 @@ fn find_in_stretch(stretch: &[Here], talk: bool, found: &mut Vec<Range<usize>>) 
         let core = at..last + 1;
         let spaced = stretch[core.clone()].iter().filter(|here| here.is_spaced).count();
         let run = widen(stretch, &core);
+        let talk = is_talk_near(&run);
         let is_alone = stretch[run.start].starts_line && stretch[run.end - 1].ends_line;
         let limit = match (talk, is_alone) {
             (_, true) if spaced >= 3 && spaced + 1 >= core.len() => LIMIT_SPACED_ALONE,
@@ -132,26 +160,38 @@ fn find_in_stretch(stretch: &[Here], talk: bool, found: &mut Vec<Range<usize>>) 
         }
         at = last + 1;
     }
-    let limit = if talk { LIMIT_CHECKSUM_TALK } else { LIMIT_CHECKSUM };
-    for window in windows_with_checksum(stretch, limit) {
-        push(window);
+    for (oddness, window) in windows_with_checksum(stretch, LIMIT_CHECKSUM_TALK) {
+        if oddness >= LIMIT_CHECKSUM || is_talk_near(&window) {
+            push(window);
+        }
     }
 }
 
-/// Up to three more list characters on each side, as long as they do not belong to a word of the prose around.
+/// Up to three more list characters on each side, as long as they do not belong to a word of the prose around; also across
+/// one character of no list, a misspelt one.
 fn widen(stretch: &[Here], core: &Range<usize>) -> Range<usize> {
-    let may_belong = |here: &Here| here.han.is_some() && (here.is_spaced || here.oddness > -1.5);
-    let mut run = core.clone();
-    while run.start > 0 && core.start - run.start < 3 && may_belong(&stretch[run.start - 1]) {
-        run.start -= 1;
-    }
-    while run.end < stretch.len() && run.end - core.end < 3 && may_belong(&stretch[run.end]) {
-        run.end += 1;
-    }
-    run
+    let may_belong =
+        |at: usize| stretch.get(at).is_some_and(|here| here.han.is_some() && (here.is_spaced || here.oddness > -1.5));
+    let may_jump = core.len() >= 6;
+    let reach = |from: usize, step: fn(usize, usize) -> usize| {
+        let mut taken = 0;
+        for distance in 1..=4 {
+            let is_misspelt = may_jump && distance < 4 && may_belong(step(from, distance + 1));
+            if may_belong(step(from, distance)) || (is_misspelt && taken + 1 == distance) {
+                taken = distance;
+            } else {
+                break;
+            }
+        }
+        taken
+    };
+    // A step below zero wraps to a place that no stretch has.
+    let left = reach(core.start, usize::wrapping_sub);
+    let right = reach(core.end - 1, usize::wrapping_add);
+    core.start - left..core.end + right
 }
 
-fn windows_with_checksum(stretch: &[Here], limit: f32) -> Vec<Range<usize>> {
+fn windows_with_checksum(stretch: &[Here], limit: f32) -> Vec<(f32, Range<usize>)> {
     let mut windows = Vec::new();
     if stretch.len() < 12 {
         return windows;
@@ -166,7 +206,8 @@ fn windows_with_checksum(stretch: &[Here], limit: f32) -> Vec<Range<usize>> {
             // The pair across the left edge belongs to the text before the window.
             let first = &stretch[start];
             let edge = first.han.map_or(0.0, |han| han.oddness) + if first.is_spaced { ON_ITS_OWN } else { 0.0 };
-            if sums[start + length] - sums[start + 1] + edge < limit {
+            let oddness = sums[start + length] - sums[start + 1] + edge;
+            if oddness < limit {
                 continue;
             }
             let window = &stretch[start..start + length];
@@ -175,7 +216,7 @@ fn windows_with_checksum(stretch: &[Here], limit: f32) -> Vec<Range<usize>> {
                 numbers.is_some_and(|numbers| checksum_holds(&numbers))
             };
             if holds(|han| han.simplified) || holds(|han| han.traditional) {
-                windows.push(start..start + length);
+                windows.push((oddness, start..start + length));
             }
         }
     }

@@ -12,6 +12,7 @@ use std::ops::Range;
 use super::{
     fold::Folded,
     phrase_lists::{LETTER_LISTS, ListWord, checksum_holds, is_electrum, list_word},
+    talk::{Mention, is_seed_talk_near},
 };
 
 /// 28% of the English list is everyday, but some 90% of the list words in what people write is.
@@ -24,12 +25,19 @@ const SHORT_HAN: f32 = -1.0;
 /// How odd a stretch has to be: inside other text, with talk of seed phrases near, alone on its line.
 const LIMIT_INSIDE: f32 = 6.5;
 const LIMIT_TALK: f32 = 3.5;
-const LIMIT_ALONE: f32 = 2.0;
+const LIMIT_ALONE: f32 = 1.5;
+/// For each word over three: the more words, the rarer it is that a sentence has none outside the list.
+const LIMIT_ALONE_PER_WORD: f32 = 1.4;
+/// The longest run of list words in some 22,000 ordinary texts had eight; a longer one may be more ordinary.
+const LONGER_THAN_PROSE: usize = 10;
+const LIMIT_UNBROKEN: f32 = -4.0;
+/// The same with one misspelt word.
+const LIMIT_ALL_BUT_ONE: f32 = -1.0;
 /// A stretch whose oddness fell by this much from its peak has ended.
 const FALL_THAT_ENDS: f32 = 9.0;
 
 /// Adds the byte ranges, in the folded text, of every seed phrase written with letters.
-pub(super) fn find(folded: &Folded, talk_of_seeds: bool, found: &mut Vec<Range<usize>>) {
+pub(super) fn find(folded: &Folded, mentions: &[Mention], found: &mut Vec<Range<usize>>) {
     let text = &folded.text;
     let tokens = tokens_of(text);
     find_unspaced(text, &tokens, found);
@@ -41,7 +49,7 @@ pub(super) fn find(folded: &Folded, talk_of_seeds: bool, found: &mut Vec<Range<u
         // The other lists share words with English; they count only when they explain more than English does.
         let own = tokens.iter().filter(|token| listed(token)).count();
         if own >= 3 && (list == 0 || tokens.iter().any(|token| listed(token) && token.only_in(list))) {
-            find_in_list(text, &tokens, list, talk_of_seeds, found);
+            find_in_list(text, &tokens, list, mentions, found);
         }
     }
 }
@@ -114,7 +122,7 @@ fn tokens_of(text: &str) -> Vec<Token> {
     tokens
 }
 
-fn find_in_list(text: &str, tokens: &[Token], list: usize, talk: bool, found: &mut Vec<Range<usize>>) {
+fn find_in_list(text: &str, tokens: &[Token], list: usize, mentions: &[Mention], found: &mut Vec<Range<usize>>) {
     let listed = |token: &Token| token.word.filter(|word| word.number_in(list).is_some());
     let worth = |token: &Token| match listed(token) {
         Some(word) if word.everyday => EVERYDAY_WORD,
@@ -140,31 +148,44 @@ fn find_in_list(text: &str, tokens: &[Token], list: usize, talk: bool, found: &m
         }
         let core = at..last + 1;
         let words = tokens[core.clone()].iter().filter(|token| listed(token).is_some()).count();
-        let run = widen(tokens, &core, |token| listed(token).is_some());
+        let run = widen(text, tokens, &core, |token| listed(token).is_some());
+        let talk = is_seed_talk_near(mentions, tokens[run.start].range.start, tokens[run.end - 1].range.end);
         let run_words = tokens[run.clone()].iter().filter(|token| listed(token).is_some()).count();
         let windows = windows_with_checksum(text, tokens, &run, list);
-        let whole: f32 = tokens[run.clone()].iter().map(worth).sum();
-        let is_alone = run_words == run.len() && is_whole_lines(tokens, &run);
+        let whole: f32 = tokens[run.clone()].iter().filter(|token| listed(token).is_some()).map(worth).sum();
+        let is_unbroken = run_words == run.len();
+        let is_alone = is_unbroken && is_whole_lines(tokens, &run);
         let phrase = !windows.is_empty()
             || (words >= 4 && peak >= LIMIT_INSIDE)
             || (run_words >= 3 && talk && peak >= LIMIT_TALK)
-            || (run_words >= 3 && is_alone && whole >= LIMIT_ALONE);
+            || (run_words >= LONGER_THAN_PROSE && is_unbroken && whole >= LIMIT_UNBROKEN)
+            || (run_words >= LONGER_THAN_PROSE && run_words + 1 == run.len() && whole >= LIMIT_ALL_BUT_ONE)
+            || (run_words >= 3 && is_alone && whole >= LIMIT_ALONE - LIMIT_ALONE_PER_WORD * (run_words as f32 - 3.0));
         if phrase {
-            let mut reach = if windows.is_empty() { run.clone() } else { core.clone() };
-            for window in &windows {
-                reach = reach.start.min(window.start)..reach.end.max(window.end);
-            }
+            let reach = if windows.is_empty() {
+                fill(text, tokens, run.clone())
+            } else {
+                let windows =
+                    windows.iter().fold(core.clone(), |all, next| all.start.min(next.start)..all.end.max(next.end));
+                let is_prose = |rest: &[Token]| {
+                    rest.len() <= 1 && rest.iter().all(|token| listed(token).is_some_and(|word| word.everyday))
+                };
+                // One everyday word beside a window is left; more may be the phrase, and the window an accident.
+                let start = if is_prose(&tokens[run.start..windows.start]) { windows.start } else { run.start };
+                let end = if is_prose(&tokens[windows.end..run.end]) { windows.end } else { run.end };
+                start..end
+            };
             found.push(tokens[reach.start].range.start..tokens[reach.end - 1].range.end);
         }
-        at = run.end.max(last + 1);
+        at = if phrase { run.end.max(last + 1) } else { last + 1 };
     }
 }
 
-/// The core and every list word next to it; while it is shorter than a phrase, also across one word that is no list
-/// word (a misspelt one) on each side.
-fn widen(tokens: &[Token], core: &Range<usize>, listed: impl Fn(&Token) -> bool) -> Range<usize> {
+/// The core and every list word next to it, also across one word on each side that is in no list: a misspelt one.
+fn widen(text: &str, tokens: &[Token], core: &Range<usize>, listed: impl Fn(&Token) -> bool) -> Range<usize> {
     let mut run = core.clone();
-    let (mut jump_left, mut jump_right) = (run.len() >= 5, run.len() >= 5);
+    let (mut jump_left, mut jump_right) = (true, true);
+    let may_jump = |token: &Token| !token.is_han && token.range.len() >= 2 && !is_link_word(text, token);
     loop {
         let before = run.clone();
         while run.start > 0 && listed(&tokens[run.start - 1]) {
@@ -173,15 +194,20 @@ fn widen(tokens: &[Token], core: &Range<usize>, listed: impl Fn(&Token) -> bool)
         while run.end < tokens.len() && listed(&tokens[run.end]) {
             run.end += 1;
         }
-        if run.len() < 12 && jump_left && run.start >= 2 && listed(&tokens[run.start - 2]) && !tokens[run.start - 1].is_han {
+        if jump_left
+            && run.len() >= 5
+            && run.start >= 2
+            && listed(&tokens[run.start - 2])
+            && may_jump(&tokens[run.start - 1])
+        {
             run.start -= 2;
             jump_left = false;
         }
-        if run.len() < 12
-            && jump_right
+        if jump_right
+            && run.len() >= 5
             && run.end + 1 < tokens.len()
             && listed(&tokens[run.end + 1])
-            && !tokens[run.end].is_han
+            && may_jump(&tokens[run.end])
         {
             run.end += 2;
             jump_right = false;
@@ -190,6 +216,102 @@ fn widen(tokens: &[Token], core: &Range<usize>, listed: impl Fn(&Token) -> bool)
             return run;
         }
     }
+}
+
+/// Up to twelve words, as long as those around are set apart in the same way: phrases of other lists share words with these.
+fn fill(text: &str, tokens: &[Token], run: Range<usize>) -> Range<usize> {
+    if !(6..12).contains(&run.len()) {
+        return run;
+    }
+    let gap = |left: usize| &text[tokens[left].range.end..tokens[left + 1].range.start];
+    let usual = gap(run.start);
+    let fits = |token: &Token| !token.is_han && token.range.len() >= 3 && !is_link_word(text, token);
+    let missing = 12 - run.len();
+    let mut filled = run.clone();
+    while filled.start > 0
+        && run.start - filled.start < missing
+        && gap(filled.start - 1) == usual
+        && fits(&tokens[filled.start - 1])
+    {
+        filled.start -= 1;
+    }
+    while filled.end < tokens.len()
+        && filled.end - run.end < missing
+        && gap(filled.end - 1) == usual
+        && fits(&tokens[filled.end])
+    {
+        filled.end += 1;
+    }
+    filled
+}
+
+/// Words of a sentence around a phrase, of no list.
+fn is_link_word(text: &str, token: &Token) -> bool {
+    const LINK_WORDS: &[&str] = &[
+        "am",
+        "an",
+        "as",
+        "at",
+        "be",
+        "by",
+        "do",
+        "go",
+        "he",
+        "hi",
+        "if",
+        "im",
+        "in",
+        "is",
+        "it",
+        "me",
+        "my",
+        "no",
+        "of",
+        "ok",
+        "on",
+        "or",
+        "so",
+        "to",
+        "up",
+        "us",
+        "we",
+        "the",
+        "and",
+        "are",
+        "for",
+        "was",
+        "were",
+        "not",
+        "but",
+        "his",
+        "her",
+        "our",
+        "has",
+        "had",
+        "its",
+        "why",
+        "who",
+        "words",
+        "phrases",
+        "mnemonic",
+        "seeds",
+        "keys",
+        "wallet",
+        "wallets",
+        "import",
+        "imported",
+        "recover",
+        "following",
+        "here",
+        "heres",
+        "called",
+        "using",
+        "from",
+        "cant",
+        "your",
+        "password",
+    ];
+    LINK_WORDS.contains(&text[token.range.clone()].to_ascii_lowercase().as_str())
 }
 
 /// Whether no other letters stand on the lines of this run.
@@ -239,22 +361,21 @@ fn find_unspaced(text: &str, tokens: &[Token], found: &mut Vec<Range<usize>>) {
         let start = at;
         let mut length = 0;
         // Words cut up by gaps ("le gal win ner"): short tokens that are no words by themselves belong together.
-        while at < tokens.len() && !tokens[at].is_han && tokens[at].range.len() <= 2 && tokens[at].range.len() > 0 {
+        while at < tokens.len() && !tokens[at].is_han && tokens[at].range.len() <= 2 && !tokens[at].range.is_empty() {
             length += tokens[at].range.len();
             at += 1;
         }
         if at == start {
             let token = &tokens[at];
             at += 1;
-            if !token.is_han && token.range.len() >= 20 && token.word.is_none() {
-                if let Some(cut) = cut_into_words(text, std::slice::from_ref(token)) {
-                    found.push(cut);
-                }
-            }
-        } else if length >= 20 {
-            if let Some(cut) = cut_into_words(text, &tokens[start..at]) {
+            let is_long = !token.is_han && token.range.len() >= 20 && token.word.is_none();
+            if is_long && let Some(cut) = cut_into_words(text, std::slice::from_ref(token)) {
                 found.push(cut);
             }
+        } else if length >= 20
+            && let Some(cut) = cut_into_words(text, &tokens[start..at])
+        {
+            found.push(cut);
         }
     }
 }
@@ -275,9 +396,8 @@ fn cut_into_words(text: &str, tokens: &[Token]) -> Option<Range<usize>> {
     let mut words: Vec<Vec<(usize, &ListWord)>> = Vec::with_capacity(letters.len());
     for from in 0..letters.len() {
         let longest = LONGEST.min(letters.len() - from);
-        let here = (3..=longest).filter_map(|length| {
-            list_word(&low[starts[from]..starts[from + length]]).map(|word| (length, word))
-        });
+        let here = (3..=longest)
+            .filter_map(|length| list_word(&low[starts[from]..starts[from + length]]).map(|word| (length, word)));
         words.push(here.collect());
     }
     let mut best: Option<(f32, Range<usize>)> = None;
@@ -285,10 +405,7 @@ fn cut_into_words(text: &str, tokens: &[Token]) -> Option<Range<usize>> {
         // best[i]: the oddest way to cut the first i letters, and the word that ends there.
         let mut odd = vec![0.0f32; letters.len() + 1];
         let mut ends_word = vec![0usize; letters.len() + 1];
-        for to in 1..=letters.len() {
-            odd[to] = f32::NEG_INFINITY;
-            let _ = to;
-        }
+        odd[1..].fill(f32::NEG_INFINITY);
         for from in 0..letters.len() {
             // A letter outside any word costs much: prose has many.
             let skipped = odd[from] - 1.2;

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::{
+    keys::pattern,
     secrets::{Found, SecretKind, Source},
     talk::{Mention, Subject, is_named},
 };
@@ -21,7 +22,12 @@ pub(super) fn find(text: &str, mentions: &[Mention], source: Source, found: &mut
     let mut add = |pattern: &Regex, kind: SecretKind| {
         for hit in pattern.captures_iter(text) {
             if let Some(value) = hit.iter().skip(1).flatten().next() {
-                let is_plain = kind == SecretKind::Password && is_plain_word(value.as_str(), &text[value.end()..]);
+                let is_plain = kind == SecretKind::Password && {
+                    let lead = text[..value.start()].trim_end_matches(['"', '\'', '(', '[', ' ']);
+                    let is_told =
+                        [":", "=", "is", "was", "是", "为", "為", "成", "叫"].iter().any(|end| lead.ends_with(end));
+                    is_plain_word(value.as_str(), &text[value.end()..], is_told)
+                };
                 if !is_plain {
                     found.push(Found { range: value.range(), kind });
                 }
@@ -43,21 +49,19 @@ pub(super) fn find(text: &str, mentions: &[Mention], source: Source, found: &mut
     }
 }
 
-fn pattern(text: &str) -> Regex {
-    Regex::new(text).expect("a pattern written here is valid; failing to build is a bug")
-}
-
 static EMAIL: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"[A-Za-z0-9._%+-]+\s?@\s?[A-Za-z0-9](?:[A-Za-z0-9-]*\.)+[A-Za-z]{2,24}\b"));
 
 static CVV: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"(?i)(?:cvv2?|cvc2?|cvn2?|csc|安全码|背面三位\S{0,3}|后三位\S{0,2}|security code|card code)[^0-9\n]{0,12}?([0-9]{3,4})(?:[^0-9]|$)")
+    pattern(
+        r"(?i)(?:cvv2?|cvc2?|cvn2?|csc|安全码|背面三位\S{0,3}|后三位\S{0,2}|security code|card code)[^0-9\n]{0,12}?([0-9]{3,4})(?:[^0-9]|$)",
+    )
 });
 
 /// A code after its name. Up to a dozen other characters stand between ("验证码收到了是 482913"), none of them a digit.
 static CODE_AFTER: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?i)(?:验证码|驗證碼|校验码|动态码|動態碼|动态密码|动态口令|确认码|確認碼|短信码|谷歌码|谷歌验证|安全码|\botp\b|\b2fa\b|(?:verification|verify|confirmation|security|sms|login|auth|authentication|authenticator|access|one[ -]?time|google|email|text|pin)[ -]code|passcode|one[ -]time (?:password|pin)|authenticator|code (?:is|was|i got|they sent)|code:)[^0-9\n]{0,24}?(?:[A-Z]-)?([0-9](?:[ -]?[0-9]){3,7})(?:[^0-9]|$)",
+        r"(?i)(?:验证码|驗證碼|校验码|动态码|動態碼|动态密码|动态口令|确认码|確認碼|短信码|谷歌码|谷歌验证|安全码|\botp\b|\b2fa\b|(?:verification|verify|confirmation|security|sms|login|auth|authentication|authenticator|access|one[ -]?time|google|email|text)[ -]code|passcode|one[ -]time (?:password|pin)|authenticator|code (?:is|was|i got|they sent)|code:)[^0-9\n]{0,24}?(?:[A-Z]-)?([0-9](?:[ -]?[0-9]){3,7})(?:[^0-9]|$)",
     )
 });
 
@@ -69,28 +73,114 @@ static CODE_BEFORE: LazyLock<Regex> = LazyLock::new(|| {
 
 static PASSWORD: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r#"(?i)(?:密码|密碼|口令|\bpass ?words?\b|\bpasswd\b|\bpassphrase\b|\bpwd\b|\bpw\b|\bpass\b)(?:\s*(?:是|为|為|設為|设为|设成|改成|就是|叫|is|was|to|:|=|->|,|-|\s)\s*)+["'“`(\[【「]?([!-~]{4,64})"#,
+        r#"(?i)(?:密码|密碼|口令|\bpass ?words?\b|\bpasswd\b|\bpassphrase\b|\bpwd\b|\bpw\b|\bpass\b)(?:(?:\s*(?:是|为|為|設為|设为|设成|改成|就是|叫|\bis\b|\bwas\b|\bto\b|:|=|->)\s*)+|\s+)["'“`(\[【「]?([!-~]{4,64})"#,
     )
 });
 
-static PIN: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"(?i)\bpin\b\s*(?:码|number|code)?\s*(?:是|为|is|was|:|=|#)?\s*([0-9]{4,8})(?:[^0-9]|$)"));
+static PIN: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?i)\bpin\b\s*(?:码|number|code)?\s*(?:是|为|is|was|:|=)\s*([0-9]{4,8})(?:[^0-9]|$)|\bmy pin(?: number)? ([0-9]{4,6})(?:[^0-9]|$)",
+    )
+});
 
 /// Whether what follows "password" is a word of the sentence rather than the password itself: letters only, unless the
 /// text ends there and the word is none that people say of a password.
-fn is_plain_word(value: &str, rest: &str) -> bool {
+fn is_plain_word(value: &str, rest: &str, is_told: bool) -> bool {
     const SAID_OF_PASSWORDS: &[&str] = &[
-        "wrong", "incorrect", "invalid", "expired", "forgotten", "forgot", "lost", "required", "reset", "changed", "change", "secure", "weak", "strong",
-        "blocked", "locked", "correct", "right", "needed", "compromised", "stolen", "hacked", "exposed", "leaked", "unknown", "empty", "missing", "gone",
-        "safe", "broken", "page", "field", "again", "please", "help", "recovery", "login", "problem", "issue", "issues", "error", "work", "working",
-        "account", "wallet", "anymore", "email", "link", "twice", "there", "here", "this", "that", "them", "mine", "yours", "different", "same",
-        "short", "long", "simple", "complex", "protected", "ready", "set", "used", "saved", "remembered", "mistake", "online", "now", "today", "app", "bank",
-        "card", "transfer", "withdraw", "transaction", "update", "password", "manager", "verification", "profile", "phone", "settings", "security",
+        "wrong",
+        "incorrect",
+        "invalid",
+        "expired",
+        "forgotten",
+        "forgot",
+        "lost",
+        "required",
+        "reset",
+        "changed",
+        "change",
+        "secure",
+        "weak",
+        "strong",
+        "blocked",
+        "locked",
+        "correct",
+        "right",
+        "needed",
+        "compromised",
+        "stolen",
+        "hacked",
+        "exposed",
+        "leaked",
+        "unknown",
+        "empty",
+        "missing",
+        "gone",
+        "safe",
+        "broken",
+        "page",
+        "field",
+        "again",
+        "please",
+        "help",
+        "recovery",
+        "login",
+        "problem",
+        "issue",
+        "issues",
+        "error",
+        "work",
+        "working",
+        "account",
+        "wallet",
+        "anymore",
+        "email",
+        "link",
+        "twice",
+        "there",
+        "here",
+        "this",
+        "that",
+        "them",
+        "mine",
+        "yours",
+        "different",
+        "same",
+        "short",
+        "long",
+        "simple",
+        "complex",
+        "protected",
+        "ready",
+        "set",
+        "used",
+        "saved",
+        "remembered",
+        "mistake",
+        "online",
+        "now",
+        "today",
+        "app",
+        "bank",
+        "card",
+        "transfer",
+        "withdraw",
+        "transaction",
+        "update",
+        "password",
+        "manager",
+        "verification",
+        "profile",
+        "phone",
+        "settings",
+        "security",
     ];
     let bare = value.trim_end_matches(|c: char| c.is_ascii_punctuation());
     if bare.bytes().any(|byte| byte.is_ascii_digit()) || bare.bytes().any(|byte| b"!@#$%^&*_+=~".contains(&byte)) {
         // A link, or a mask that already stands here.
         return bare.starts_with("http") || bare.starts_with("www.");
+    }
+    if !is_told {
+        return true;
     }
     let is_last = rest.trim().is_empty() || rest.starts_with('\n');
     let is_asked = value.ends_with('?');

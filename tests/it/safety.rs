@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, path::Path, time::Instant};
 
 use bip39::{Language, Mnemonic};
-use deskhand::safety::{Masked, mask, mask_document};
+use deskhand::safety::{Masked, injection::looks_like_orders, mask, mask_document};
 use proptest::prelude::*;
 
 /// A small random source of its own, so that one number makes one message.
@@ -43,10 +43,19 @@ struct Message {
 }
 
 const BEFORE: &[&str] = &[
-    "", "我的助记词是 ", "my seed phrase is ", "帮我看看这个为什么导入不了：", "Why can't I import this wallet? ", "words: ", "备份 ", "请问\n",
-    "I lost my phone and wrote this down: ", "钱包里的单词如下\n",
+    "",
+    "我的助记词是 ",
+    "my seed phrase is ",
+    "帮我看看这个为什么导入不了：",
+    "Why can't I import this wallet? ",
+    "words: ",
+    "备份 ",
+    "请问\n",
+    "I lost my phone and wrote this down: ",
+    "钱包里的单词如下\n",
 ];
-const AFTER: &[&str] = &["", " 帮我查一下余额", " please check", "\n谢谢", "，导入失败", ". It says invalid!", "\n\nthanks a lot"];
+const AFTER: &[&str] =
+    &["", " 帮我查一下余额", " please check", "\n谢谢", "，导入失败", ". It says invalid!", "\n\nthanks a lot"];
 
 fn seed_message(dice: &mut Dice) -> Message {
     let language = Language::ALL[dice.below(Language::ALL.len())];
@@ -175,7 +184,8 @@ fn key_message(dice: &mut Dice) -> Message {
     let secret = dice.bytes(32);
     let hex = hex::encode(&secret);
     let wif = |tail: &[u8]| bs58::encode(with_checksum(&[&[0x80], secret.as_slice(), tail].concat())).into_string();
-    let before = dice.pick(&["私钥 ", "我的私钥是：", "heres my private key ", "Private key: ", "导入这个私钥 ", "my pk is "]);
+    let before =
+        dice.pick(&["私钥 ", "我的私钥是：", "heres my private key ", "Private key: ", "导入这个私钥 ", "my pk is "]);
     let (key, name) = match dice.below(9) {
         0 => (hex, "hex"),
         1 => (format!("0x{hex}"), "0x hex"),
@@ -187,7 +197,10 @@ fn key_message(dice: &mut Dice) -> Message {
         }
         5 => (interleave(&hex, '\u{200b}'), "hex, zero-width"),
         6 => (hex.chars().map(full_width).collect(), "hex, full-width"),
-        7 => (hex.as_bytes().chunks(4).map(|group| String::from_utf8_lossy(group)).collect::<Vec<_>>().join(" "), "hex in groups"),
+        7 => (
+            hex.as_bytes().chunks(4).map(|group| String::from_utf8_lossy(group)).collect::<Vec<_>>().join(" "),
+            "hex in groups",
+        ),
         _ => (hex.to_uppercase(), "hex, upper case"),
     };
     // A checksum is enough by itself; bare hex needs the word.
@@ -208,9 +221,11 @@ fn leak(message: &Message, masked: &Masked) -> Option<String> {
     // Letters only, so that neither separators nor numbering hide a survivor.
     let letters = |text: &str| text.chars().filter(|c| c.is_alphabetic()).collect::<String>();
     let left = masked.as_str();
-    let in_words = message.words.windows(3).map(|three| letters(&three.concat())).find(|piece| letters(left).contains(piece));
+    let in_words =
+        message.words.windows(3).map(|three| letters(&three.concat())).find(|piece| letters(left).contains(piece));
     let key: Vec<char> = squeeze(&message.key).chars().collect();
-    let in_key = key.windows(8).map(|piece| piece.iter().collect::<String>()).find(|piece| squeeze(left).contains(piece));
+    let in_key =
+        key.windows(8).map(|piece| piece.iter().collect::<String>()).find(|piece| squeeze(left).contains(piece));
     in_words.or(in_key)
 }
 
@@ -272,13 +287,13 @@ fn masks_are_typed_and_numbered() {
             "heres my private key 0xb71c71a67e1177ad4e901695e1b4b9ee17ae16c6668d313eac2f96dbcda3f291 check",
             "heres my private key [private key 1] check",
         ),
-        ("卡号 4111 1111 1111 1111，验证码 482913，CVV 123", "卡号 [card number 1]，验证码 [one-time code 1]，CVV [CVV 1]"),
+        (
+            "卡号 4111 1111 1111 1111，验证码 482913，CVV 123",
+            "卡号 [card number 1]，验证码 [one-time code 1]，CVV [CVV 1]",
+        ),
         ("call 13812345678 or 13912345678", "call [phone 1] or [phone 2]"),
         ("[phone 1] 13812345678", "[phone 1] [phone 2]"),
-        (
-            "b71c71a67e1177ad4e901695e1b4b9ee17ae16c6668d313eac2f96dbcda3f291",
-            "[hash or key 1: b71c71…f291]",
-        ),
+        ("b71c71a67e1177ad4e901695e1b4b9ee17ae16c6668d313eac2f96dbcda3f291", "[hash or key 1: b71c71…f291]"),
         (
             "交易哈希 0xb71c71a67e1177ad4e901695e1b4b9ee17ae16c6668d313eac2f96dbcda3f291 没到账",
             "交易哈希 0xb71c71a67e1177ad4e901695e1b4b9ee17ae16c6668d313eac2f96dbcda3f291 没到账",
@@ -294,50 +309,82 @@ fn masks_are_typed_and_numbered() {
     }
     let masked = mask("call 13812345678 or 13912345678, cvv 123");
     assert_eq!(masked.redactions(), [("CVV", 1), ("phone", 2)]);
-    assert_eq!(mask_document("客服 service@example.com 010-62345678").as_str(), "客服 service@example.com 010-62345678");
+    assert_eq!(
+        mask_document("客服 service@example.com 010-62345678").as_str(),
+        "客服 service@example.com 010-62345678"
+    );
 }
 
 /// Ordinary texts from a folder of JSON lines: no mask but of contact data and of bare hashes, which is meant.
 #[test]
 fn ordinary_texts_stay() {
     let Some(folder) = std::env::var_os("DESKHAND_DATA_TEXTS") else { return };
-    let (mut texts, mut leaks) = (Vec::new(), Vec::new());
-    read_texts(Path::new(&folder), &mut texts, &mut leaks);
-    let (mut alarms, mut nanoseconds) = (Vec::new(), Vec::new());
-    for text in &texts {
-        let start = Instant::now();
-        let masked = mask(text);
-        if (100..=300).contains(&text.chars().count()) {
-            nanoseconds.push(start.elapsed().as_nanos());
+    let (mut texts, mut documents, mut leaks) = (Vec::new(), Vec::new(), Vec::new());
+    read_texts(Path::new(&folder), &mut texts, &mut documents, &mut leaks);
+    let (mut alarms, mut nanoseconds, mut by_design) = (Vec::new(), Vec::new(), 0);
+    const BY_DESIGN: &[&str] = &["phone", "email", "hash or key"];
+    for (text, is_document) in texts.iter().map(|text| (text, false)).chain(documents.iter().map(|text| (text, true))) {
+        let masked = if is_document { mask_document(text) } else { mask(text) };
+        if (150..=250).contains(&text.chars().count()) {
+            // The shortest of five: other work on the machine is not ours to measure.
+            let run = || {
+                let start = Instant::now();
+                mask(text);
+                start.elapsed().as_nanos()
+            };
+            nanoseconds.push((0..5).map(|_| run()).min().unwrap_or_default());
         }
-        if masked.redactions().iter().any(|(kind, _)| !matches!(*kind, "phone" | "email" | "hash or key")) {
+        by_design += masked.redactions().iter().filter(|(kind, _)| BY_DESIGN.contains(kind)).count();
+        if masked.redactions().iter().any(|(kind, _)| !BY_DESIGN.contains(kind)) {
             alarms.push(format!("{text}\n    -> {masked}"));
         }
     }
     nanoseconds.sort_unstable();
-    println!("{} texts, {} false alarms", texts.len(), alarms.len());
+    println!(
+        "{} texts and {} lines of documents, {} false alarms, {by_design} contacts and bare hashes",
+        texts.len(),
+        documents.len(),
+        alarms.len()
+    );
     if !nanoseconds.is_empty() {
         let at = |share: f64| nanoseconds[(nanoseconds.len() as f64 * share) as usize] / 1000;
-        println!("{} texts of 100 to 300 characters: p50 {} us, p99 {} us", nanoseconds.len(), at(0.5), at(0.99));
+        println!("{} texts of 150 to 250 characters: p50 {} us, p99 {} us", nanoseconds.len(), at(0.5), at(0.99));
     }
     assert!(alarms.is_empty(), "{}", alarms.join("\n"));
-    for text in leaks {
+    let (orders, leaks): (Vec<_>, Vec<_>) = leaks.into_iter().partition(|(kind, _)| kind == "prompt_injection");
+    for (_, text) in &orders {
+        assert!(looks_like_orders(text), "{text}");
+    }
+    let start = Instant::now();
+    let obeyed: Vec<&String> = texts.iter().filter(|text| looks_like_orders(text)).collect();
+    println!("{} of {} texts read as orders, {:?} in all", obeyed.len(), texts.len(), start.elapsed());
+    // "From now on always call me Chip" is an order, if a harmless one.
+    assert!(obeyed.len() * 1_000 <= texts.len(), "{obeyed:#?}");
+    for (_, text) in leaks {
         assert!(!mask(&text).redactions().is_empty(), "{text}");
     }
 }
 
-fn read_texts(folder: &Path, texts: &mut Vec<String>, leaks: &mut Vec<String>) {
+fn read_texts(
+    folder: &Path,
+    texts: &mut Vec<String>,
+    documents: &mut Vec<String>,
+    hostile: &mut Vec<(String, String)>,
+) {
     for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let path = entry.path();
         if path.is_dir() {
-            read_texts(&path, texts, leaks);
+            read_texts(&path, texts, documents, hostile);
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            documents.extend(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned));
         } else if path.extension().is_some_and(|extension| extension == "jsonl") {
             for line in std::fs::read_to_string(&path).unwrap().lines() {
                 let value: serde_json::Value = serde_json::from_str(line).unwrap();
-                if value["kind"] == "seed_leak" {
-                    leaks.push(value["question"].as_str().unwrap().to_owned());
+                if let Some(kind @ ("seed_leak" | "prompt_injection")) = value["kind"].as_str() {
+                    hostile.push((kind.to_owned(), value["question"].as_str().unwrap().to_owned()));
                 } else {
-                    collect_strings(&value, texts);
+                    collect_strings(&value, if value["body"].is_null() { texts } else { documents });
                 }
             }
         }
@@ -354,5 +401,49 @@ fn collect_strings(value: &serde_json::Value, texts: &mut Vec<String>) {
         for turn in value[field].as_array().into_iter().flatten() {
             collect_strings(turn, texts);
         }
+    }
+}
+
+#[test]
+fn parts_of_a_phrase_alone_in_a_message() {
+    let mut dice = Dice(11);
+    let (mut parts, mut kept) = (0, 0);
+    for _ in 0..2_000 {
+        let entropy = dice.bytes(16);
+        let phrase = Mnemonic::from_entropy_in(Language::English, &entropy).unwrap();
+        let words: Vec<&str> = phrase.words().collect();
+        for part in words.chunks(6) {
+            parts += 1;
+            kept += usize::from(mask(&part.join(" ")).redactions().is_empty());
+        }
+    }
+    println!("{kept} of {parts} parts of six words kept");
+    assert!(kept * 100 <= parts, "{kept} of {parts} parts of six words were taken for sentences");
+}
+
+#[test]
+fn secrets_of_every_other_kind() {
+    let jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U";
+    let keystore = r#"{"version":3,"crypto":{"cipher":"aes-128-ctr","ciphertext":"5318b4d5bcd28de64ee5559e671353e16f075ecae9f99c7a79a38af5f869aa46","cipherparams":{"iv":"6087dab2f9fdbbfaddc31a909735c1e6"},"kdf":"scrypt","mac":"517ead924a9d0dc3124507e3393d175ce3ff7c1e96529c6c555ce9e51205e9b2"}}"#;
+    let bytes: String = (1..=64).map(|byte| byte.to_string()).collect::<Vec<_>>().join(", ");
+    for (text, kind, secret) in [
+        (format!("my token {jwt}"), "API key", jwt),
+        (format!("这是 keystore {keystore} 怎么导入"), "keystore", "5318b4d5bcd28de6"),
+        (format!("[{bytes}]"), "private key", "12, 13, 14"),
+        ("api key: 9f8sd7f98sd7f98s7df98s7d".into(), "API key", "9f8sd7f9"),
+        ("sk-proj-abcdefghijklmnop123456".into(), "API key", "abcdefgh"),
+        ("密码是Abc#2024xyz 登不上".into(), "password", "Abc#2024"),
+        ("身份证11010519491231002X".into(), "ID number", "19491231"),
+        ("我的验证码 ４８２９１３".into(), "one-time code", "４８２９１３"),
+        ("信用卡 4111-1111-1111-1111 cvv是 321".into(), "card number", "4111-1111"),
+        (
+            "seed: wild father tree among universe such mobile favorite target dynamic credit identify".into(),
+            "seed phrase",
+            "wild father tree",
+        ),
+    ] {
+        let masked = mask(&text);
+        assert!(masked.redactions().iter().any(|(found, _)| *found == kind), "{text}: {masked}");
+        assert!(!masked.as_str().contains(secret), "{text}: {masked}");
     }
 }
