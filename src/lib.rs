@@ -18,6 +18,8 @@
 //! `store` -> `error`. Invariants: text reaches a sink only as [`safety::Masked`]; a failed search is an error,
 //! never "no passages"; the eval suite, the test page and the live chat run the same [`turn::Bot::turn`].
 
+pub mod turn;
+
 pub mod safety;
 
 pub mod words;
