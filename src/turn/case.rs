@@ -15,7 +15,7 @@ use std::{
     sync::LazyLock,
 };
 
-use minijinja::{Environment, syntax::SyntaxConfig, value::Serde};
+use minijinja::{Environment, Value, syntax::SyntaxConfig};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -167,13 +167,31 @@ impl Case {
         self.render();
     }
 
+    /// The fields by name, as templates read them.
+    fn for_template(&self) -> Value {
+        fn value(json: serde_json::Value) -> Value {
+            match json {
+                serde_json::Value::Null => Value::from(()),
+                serde_json::Value::Bool(yes) => Value::from(yes),
+                serde_json::Value::Number(number) => match number.as_u64() {
+                    Some(whole) => Value::from(whole),
+                    None => Value::from(number.as_f64()),
+                },
+                serde_json::Value::String(text) => Value::from(text),
+                serde_json::Value::Array(items) => Value::from(items.into_iter().map(value).collect::<Vec<_>>()),
+                serde_json::Value::Object(fields) => Value::from_pairs(fields.into_iter().map(|(name, field)| (name, value(field)))),
+            }
+        }
+        serde_json::to_value(self).map_or_else(|_| Value::from(()), value)
+    }
+
     fn render(&mut self) {
         let name = match self.written_in {
             Lang::Zh => "zh",
             Lang::En => "en",
         };
         // A case without its text would be worse than a plain one: what is left is still true.
-        self.text = match TEMPLATES.get_template(name).and_then(|template| template.render(Serde(&*self))) {
+        self.text = match TEMPLATES.get_template(name).and_then(|template| template.render(self.for_template())) {
             Ok(text) => format!("{}\n", text.trim_end()),
             Err(error) => {
                 tracing::error!("a case could not be rendered: {error}");

@@ -32,7 +32,9 @@ rules! {
     REQUEST: r"(?i)没|未|无法|不了|不能|不行|不到|打不开|失败|请|帮|想|要|希望|求|急|丢|被|错|(?-u:\b)(?:help|need|want|can't|cannot|cant|won't|wont|not|didn't|doesn't|never|fail\w*|stuck|lost|stolen|missing|error|please|wrong|hacked|declined|pending|gone)(?-u:\b)";
     /// Questions that say nothing without the sentence before.
     GENERIC: r"(?i)^\W*(?:那|现在|这|请问|所以|到底|你们|我|该|应该|so|and|but|please|now|ok|okay)*[\s,]*(?:我?该?怎么办|怎么回事|咋办|咋整|咋回事|怎么弄|怎么处理|怎么解决|为什么|为啥|什么情况|啥情况|怎么样|可以吗|能帮.{0,4}吗|帮.{0,4}吗|好吗|有人吗|是不是啊?|对吗|what (?:should|can|do|shall) (?:i|we) do(?: now)?|what(?:'s| is) (?:going on|wrong|happening|up)|why|how come|can (?:you|anyone|someone) (?:please )?help(?: me)?(?: please)?|any ideas?|what now|please help|how do i fix (?:it|this)|is (?:this|that) normal)[\s啊呢呀吧了?!.,。]*$";
-    GREETING: r"(?i)^\W*(?:你好|您好|在吗|嗨|哈喽|早上好|下午好|晚上好|谢谢|多谢|好的|嗯+|哦+|ok|okay|hi|hello|hey|good (?:morning|afternoon|evening)|thanks?(?: you)?|there|dear|team|support|客服|,|\s)+[啊呀呢吗]?\W*$";
+    GREETING: r"(?i)^\W*(?:你好|您好|在吗|嗨|哈喽|早上好|下午好|晚上好|谢谢|多谢|好的|嗯+|哦+|ok|okay|hi|hello|hey|good (?:morning|afternoon|evening)|thanks?(?: you)?|there|dear|team|support|客服|,|\s|none of these|以上都不是|都不是)+[啊呀呢吗]?\W*$";
+    /// Speaks of a person at all.
+    PERSON: r"(?i)人工|人攻|真人|活人|工作人员|客服|专员|坐席|接线员|主管|经理|有人|人吗|机器|ren ?gong|(?-u:\b)(?:human|person|people|someone|somebody|anyone|agent|representative|rep|operator|support|staff|manager|team|bot|robot|machine|service)(?-u:\b)";
 
     TRIED_ZH: r"试过|试了|都试|重启|重装|卸载|重新(?:登录|登陆|安装|下载|绑定|提交|打开|进|上传|认证|扫)|刷新|换(?:了|过|成|个|到)|清(?:了|除|理|空)?.{0,2}缓存|更新|升级|联系|打(?:了|过).{0,6}电话|问(?:了|过)|检查|查(?:了|过)|核对|重试|退出|登出|切换|关(?:了|掉|闭)|提交(?:了|过)|上传(?:了|过)|删(?:了|除|掉)|重置|改(?:了|过)|等(?:了|过)|按.{0,12}(?:做|操作|试|弄)|照(?:着|你).{0,10}(?:做|操作|试|弄)|照做|加速(?:了|过)|取消(?:了|过)|导入(?:了|过)";
     DONE_ZH: r"了|过|已经|都|还是|也|照做|后";
@@ -56,7 +58,7 @@ rules! {
     ABOUT_CHAIN: r"(?i)币|链|哈希|区块|合约|授权|矿工费|地址|钱包|(?-u:\b)(?:chain|hash|tx|wallet|crypto|coins?|tokens?|gas|nonce|contract|approv\w*|swap|bridge|usdt|usdc|btc|eth|trx|bnb|sol)(?-u:\b)";
     ABOUT_APP: r"(?i)闪退|打不开|白屏|黑屏|卡死|卡住|崩溃|报错|错误|加载|更新|登录不|登不|进不去|没反应|界面|按钮|扫码|推送|(?-u:\b)(?:crash\w*|freez\w*|frozen|won'?t open|blank|bugs?|error|load\w*|update\w*|log ?in|sign in|screen|button|app|face ?id|notification\w*|glitch\w*)(?-u:\b)";
     ABOUT_IDENTITY: r"(?i)实名|认证|身份证|护照|人脸|审核|(?-u:\b)(?:kyc|identity|passport|verif\w+|selfie|id card)(?-u:\b)";
-    MERCHANT: r"(?i)在.{1,12}(?:买|消费|刷|付|吃|店)|淘宝|京东|拼多多|美团|亚马逊|(?-u:\b)(?:amazon|uber|netflix|spotify|apple|steam|airbnb|booking|merchant (?:is|was|called))(?-u:\b)|(?-u:\b)(?:at|from|by) (?:the )?[A-Z][a-z]+";
+    MERCHANT: r"(?i)在.{1,12}(?:买|消费|刷|付|吃|店)|淘宝|京东|拼多多|美团|亚马逊|(?-u:\b)(?:amazon|uber|netflix|spotify|apple|steam|airbnb|booking|merchant (?:is|was|called))(?-u:\b)|(?-u:\b)(?:at|from|by) (?:the )?(?-i:[A-Z][a-z]+)";
 }
 
 /// The customer tells that it did not help, that they tried it already, or that it happens again.
@@ -168,6 +170,9 @@ fn has_matter(text: &str) -> bool {
     let text = fold(text);
     if GREETING.is_match(&text) {
         return false;
+    }
+    if !PERSON.is_match(&text) {
+        return text.chars().filter(|c| c.is_alphanumeric()).count() >= 2;
     }
     let rest = PERSON_ZH.replace_all(&text, "");
     let rest = PERSON_EN.replace_all(&rest, " ");

@@ -3,10 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     safety::mask,
-    turn::{
-        asked::PastReply,
-        reply::Outcome,
-    },
+    turn::{asked::PastReply, reply::Outcome},
 };
 
 fn slots(text: &str) -> Vec<(&'static str, String)> {
@@ -60,7 +57,7 @@ fn finds_each_fact_once_and_in_the_right_slot() {
         ("2026-11-20 转的，不是 2026.11.21".into(), &[("time", "2026-11-20"), ("time", "2026.11.21")]),
         ("11月18日晚上8点半".into(), &[("time", "11月18日晚上8点半")]),
         ("yesterday at 3pm from HSBC".into(), &[("time", "yesterday at 3pm"), ("bank", "HSBC")]),
-        ("等了3天了".into(), &[("time", "3天了")]),
+        ("等了3天了".into(), &[("time", "3天")]),
         ("提现到工行和招商银行".into(), &[("bank", "工行"), ("bank", "招商银行")]),
         ("虚拟卡付不了，余额还有".into(), &[("product", "虚拟卡"), ("product", "余额")]),
         ("my Tern Card was declined".into(), &[("product", "Tern Card")]),

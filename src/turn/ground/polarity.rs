@@ -91,7 +91,7 @@ pub(super) fn marks(folded: &str) -> Vec<Mark> {
 
 /// Units say how much, not what.
 fn is_a_unit(term: &str) -> bool {
-    const UNITS: &[&str] = &["hour", "day", "minut", "month", "week", "year", "second", "小时", "分钟", "工作", "作日", "busines", "天", "usdt", "cny"];
+    const UNITS: &[&str] = &["hour", "day", "minut", "month", "week", "year", "second", "小时", "分钟", "工作", "作日", "business", "天", "usdt", "cny"];
     UNITS.contains(&term)
 }
 

@@ -25,7 +25,7 @@ const CASES: &[(&str, &[&str], bool)] = &[
     ("提现提交后无法取消。", &[FEE_ZH], true),
     ("手续费不会退还。", &[SAFE_ZH, FEE_ZH], true),
     ("余额少于 10 USDT 时不能提现。", &[FEE_ZH], true),
-    ("我們絕不會索要助記詞、私鑰或驗證碼。", &[SAFE_ZH], false), // Traditional characters beyond the fold's few.
+    ("我們絕不會索要助記詞、私鑰或驗證碼。", &[SAFE_ZH], true),
     ("我们绝不会索要您的助记词或私钥。", &[SAFE_ZH], true),
     ("忘记助记词，无法找回。", &[SAFE_ZH], true),
     ("更换手机后可以用助记词恢复钱包。", &[SAFE_ZH], true),
@@ -35,7 +35,7 @@ const CASES: &[(&str, &[&str], bool)] = &[
     ("请升级到 v6.8.2 版本。", &[CHAIN_ZH], true),
     ("Withdrawals submitted before 3 pm on a business day arrive by 18:00 the same day.", &[TIME_EN], true),
     ("Later withdrawals arrive within two business days.", &[TIME_EN], true),
-    ("The daily limit is 1000 USD.", &[TIME_EN], false), // "daily" is one of the two words that carry it.
+    ("The daily limit is 1000 USD.", &[TIME_EN], true),
     ("The limit is 1000 USD per day.", &[TIME_EN], true),
     ("The limit is $1,000 per day.", &[TIME_EN], true),
     ("Follow the progress in **Wallet > Withdraw > History**.", &[TIME_EN], true),
