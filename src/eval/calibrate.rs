@@ -60,12 +60,29 @@ pub struct Wanted {
     pub folds: usize,
     /// Today, for the certificate.
     pub date: Date,
+    /// How the labels came about, for people.
+    pub about: String,
+    /// The embedder's fingerprint.
+    pub fingerprint: String,
+    /// Names the knowledge.
+    pub knowledge: String,
 }
 
 impl Wanted {
     /// 1% wrong at 95%, every second offer useful, five folds.
     pub fn new(feature_names: Vec<String>, date: Date) -> Wanted {
-        Wanted { feature_names, risk: 0.01, level: 0.95, useful_offers: 0.5, decay: 1.0, folds: 5, date }
+        Wanted {
+            feature_names,
+            risk: 0.01,
+            level: 0.95,
+            useful_offers: 0.5,
+            decay: 1.0,
+            folds: 5,
+            date,
+            about: String::new(),
+            fingerprint: String::new(),
+            knowledge: String::new(),
+        }
     }
 }
 
@@ -78,10 +95,15 @@ pub struct Thresholds {
     pub offer: f64,
 }
 
-/// A judge: what a judge file holds.
+/// A judge. Written as JSON it is a judge file, with the names that `turn/judge.rs` reads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fitted {
+    /// `calibrated`.
+    pub kind: String,
+    /// How it was made, for people.
+    pub about: String,
     /// The features' names, in order.
+    #[serde(rename = "features")]
     pub feature_names: Vec<String>,
     /// Subtracted from each feature.
     pub means: Vec<f64>,
@@ -97,6 +119,10 @@ pub struct Fitted {
     pub thresholds: BTreeMap<Lang, Thresholds>,
     /// By language; none where nothing could be promised.
     pub certificates: BTreeMap<Lang, Certificate>,
+    /// The embedder's fingerprint: a judge for other vectors is void.
+    pub fingerprint: String,
+    /// Names the knowledge that it was made for.
+    pub knowledge: String,
     /// Labels fitted on.
     pub labels: usize,
 }
@@ -168,10 +194,10 @@ pub fn calibrate(rows: &[Row], unseen: &[Row], wanted: &Wanted) -> Result<Calibr
             continue;
         };
         let certificate = Certificate {
-            n_answered: passed.answered,
+            answered: passed.answered,
             errors: passed.errors,
-            bound: passed.bound,
-            risk: wanted.risk,
+            risk: passed.bound,
+            allowed: wanted.risk,
             level: wanted.level,
             date: wanted.date,
         };
@@ -288,12 +314,16 @@ fn uncalibrated(rows: &[&Row], wanted: &Wanted) -> Fitted {
     let targets: Vec<f64> = rows.iter().map(|row| f64::from(u8::from(row.right))).collect();
     let logistic = Logistic::fit(&standardised, &targets, wanted.decay);
     Fitted {
+        kind: "calibrated".to_owned(),
+        about: wanted.about.clone(),
+        fingerprint: wanted.fingerprint.clone(),
+        knowledge: wanted.knowledge.clone(),
         feature_names: wanted.feature_names.clone(),
         means,
         scales,
         weights: if logistic.weights.is_empty() { vec![0.0; dims] } else { logistic.weights },
         bias: logistic.bias,
-        calibration: Calibration::Platt { a: 1.0, b: 0.0 },
+        calibration: Calibration::Platt { slope: 1.0, offset: 0.0 },
         thresholds: BTreeMap::new(),
         certificates: BTreeMap::new(),
         labels: rows.len(),
@@ -369,7 +399,9 @@ mod tests {
     fn a_judge_file_reads_back_as_it_was() {
         let judge = calibrate(&rows(400, 1), &rows(400, 2), &wanted()).unwrap().judge;
         let text = serde_json::to_string(&judge).unwrap();
-        assert!(text.contains(r#""thresholds":{"zh":{"answer":"#), "{text}");
+        for part in [r#""features":["a","b","c"]"#, r#""by":"platt","slope":"#, r#""thresholds":{"zh":{"answer":"#] {
+            assert!(text.contains(part), "{text}");
+        }
         let read: Fitted = serde_json::from_str(&text).unwrap();
         for row in rows(20, 3) {
             assert!((read.confidence(&row.features) - judge.confidence(&row.features)).abs() < 1e-12);
@@ -420,7 +452,7 @@ mod tests {
         assert!(few.judge.certificates.is_empty() && few.said[1].contains("no certificate"));
         let many = calibrate(&apart(400), &apart(2000), &wanted()).unwrap();
         let certificate = &many.judge.certificates[&Lang::Zh];
-        assert!(certificate.n_answered >= 299 && certificate.errors <= 5 && certificate.bound <= 0.01, "{certificate:?}");
+        assert!(certificate.answered >= 299 && certificate.errors <= 5 && certificate.risk <= 0.01, "{certificate:?}");
         let thresholds = many.judge.thresholds[&Lang::Zh];
         assert!(thresholds.offer <= thresholds.answer);
     }

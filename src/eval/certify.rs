@@ -17,13 +17,13 @@ const STEP: f64 = 1.1;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Certificate {
     /// Labelled questions answered at this threshold, never used to fit or tune.
-    pub n_answered: usize,
+    pub answered: usize,
     /// Wrong ones among them.
     pub errors: usize,
     /// The exact upper bound of the wrong-answer rate.
-    pub bound: f64,
-    /// The rate that was asked for.
     pub risk: f64,
+    /// The rate that was asked for.
+    pub allowed: f64,
     /// How sure the bound is, in [0, 1].
     pub level: f64,
     /// When it was issued.

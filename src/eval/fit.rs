@@ -16,14 +16,14 @@ pub struct Logistic {
 
 /// From a judge's raw score (log odds) to a probability.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
+#[serde(tag = "by", rename_all = "snake_case")]
 pub enum Calibration {
-    /// `sigmoid(a * score + b)`, `a > 0`.
+    /// `sigmoid(slope * score + offset)`, `slope > 0`.
     Platt {
-        /// The slope.
-        a: f64,
-        /// The shift.
-        b: f64,
+        /// Of the score.
+        slope: f64,
+        /// Added to it.
+        offset: f64,
     },
     /// Straight lines between the points `(x, y)`, both rising; level beyond the ends.
     Isotonic {
@@ -167,8 +167,8 @@ impl Calibration {
         let rows: Vec<&[f64]> = scores.iter().map(std::slice::from_ref).collect();
         let fitted = Logistic::fit(&rows, &targets, 0.0);
         match fitted.weights.first() {
-            Some(a) if *a > 0.0 => Calibration::Platt { a: *a, b: fitted.bias },
-            _ => Calibration::Platt { a: 1e-6, b: ((positive + 1.0) / (negative + 1.0)).ln() },
+            Some(slope) if *slope > 0.0 => Calibration::Platt { slope: *slope, offset: fitted.bias },
+            _ => Calibration::Platt { slope: 1e-6, offset: ((positive + 1.0) / (negative + 1.0)).ln() },
         }
     }
 
@@ -219,7 +219,7 @@ impl Calibration {
     /// The probability for a score.
     pub fn probability(&self, score: f64) -> f64 {
         match self {
-            Calibration::Platt { a, b } => sigmoid(a * score + b),
+            Calibration::Platt { slope, offset } => sigmoid(slope * score + offset),
             Calibration::Isotonic { x, y } => {
                 let after = x.partition_point(|knot| *knot <= score);
                 match (after.checked_sub(1), x.get(after)) {

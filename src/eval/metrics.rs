@@ -317,22 +317,33 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     (n > 0).then(|| sum / n as f64)
 }
 
-fn mrr_at_10(records: &[&Record]) -> Option<f64> {
+/// Mean over A of 1 / rank of the first right document within 10, else 0.
+pub fn mrr_at_10(records: &[&Record]) -> Option<f64> {
     mean(records.iter().filter(|record| record.label.answerable).map(|record| match record.rank() {
         Some(rank @ 1..=10) => 1.0 / rank as f64,
         _ => 0.0,
     }))
 }
 
-fn grounded(records: &[&Record]) -> Option<f64> {
+/// Mean share of a sent answer's content terms that stand in its quotes.
+pub fn grounded(records: &[&Record]) -> Option<f64> {
     mean(sent(records).filter_map(|record| record.checked.as_ref().and_then(|checked| checked.grounded)))
 }
 
-fn auroc_answerable(records: &[&Record], among: fn(&Record) -> bool) -> Option<f64> {
+/// A against those not in A that `among` picks, by confidence.
+pub fn auroc_answerable(records: &[&Record], among: fn(&Record) -> bool) -> Option<f64> {
     let (answerable, not): (Vec<&Record>, Vec<&Record>) = records.iter().copied().partition(|record| record.label.answerable);
     let confidence = |records: Vec<&Record>| records.iter().map(|record| record.did.confidence).collect::<Vec<_>>();
     let not = not.into_iter().filter(|record| among(record)).collect();
     auroc(&confidence(answerable), &confidence(not))
+}
+
+/// Vital nuggets matched / vital, over the answers sent.
+pub fn nugget_recall(records: &[&Record]) -> Option<f64> {
+    let checked = || sent(records).filter_map(|record| record.checked.as_ref());
+    let vital: usize = checked().map(|checked| checked.vital).sum();
+    let matched: usize = checked().map(|checked| checked.matched).sum();
+    (vital > 0).then(|| matched as f64 / vital as f64)
 }
 
 fn auroc_correct(records: &[&Record]) -> Option<f64> {

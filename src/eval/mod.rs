@@ -33,3 +33,8 @@ pub mod certify;
 
 pub mod fit;
 
+pub mod report;
+
+pub mod html;
+
+mod plots;

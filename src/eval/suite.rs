@@ -110,7 +110,7 @@ pub struct Question {
 }
 
 /// A line that could not be used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BadLine {
     /// The file.
     pub file: String,
