@@ -18,19 +18,24 @@
 //! `store` -> `error`. Invariants: text reaches a sink only as [`safety::Masked`]; a failed search is an error,
 //! never "no passages"; the eval suite, the test page and the live chat run the same [`turn::Bot::turn`].
 
-pub mod knowledge;
+pub mod http;
 
-pub mod store;
-pub mod model;
-
-pub mod safety;
-
-pub mod words;
-
-pub mod error;
-
-pub mod index;
+pub mod turn;
 
 pub mod desk;
 
-pub mod http;
+pub mod safety;
+
+pub mod model;
+
+pub mod index;
+
+pub mod knowledge;
+
+pub mod store;
+
+pub mod words;
+
+pub mod config;
+
+pub mod error;

@@ -51,7 +51,7 @@ pub fn chunk(body: &str, count_tokens: &dyn Fn(&str) -> usize, limit_tokens: usi
             if fits(with_head) {
                 span = joined;
             } else {
-                push(&text, section, pack(&text, vec![before], Level::Paragraph, &fits), &mut chunks);
+                push(&text, section, pack(&text, vec![before], Level::Section, &fits), &mut chunks);
             }
         }
         if section.content.is_none() && at + 1 < sections.len() {
@@ -87,16 +87,10 @@ fn sections_of(text: &Points<'_>) -> Vec<Section> {
         match found.last_mut() {
             Some(section) => {
                 section.span.end = block.span.end;
-                section.content =
-                    Some(Span { start: section.content.map_or(block.span.start, |c| c.start), ..section.span });
+                let start = section.content.map_or(block.span.start, |content| content.start);
+                section.content = Some(Span { start, end: block.span.end });
             }
             None => found.push(Section { span: block.span, heading: None, level: 0, content: Some(block.span) }),
-        }
-    }
-    // `..section.span` above copies its start where no content was known; put the content's own end right.
-    for section in &mut found {
-        if let Some(content) = &mut section.content {
-            content.end = section.span.end;
         }
     }
     found
@@ -179,13 +173,12 @@ fn cut(text: &Points<'_>, span: Span, level: Level) -> Vec<Span> {
         }),
         Level::Word => {
             let mut run = 0;
-            split_after(&part, move |at| {
+            split_after(&part, |at| {
                 run += 1;
-                let c = part_char(&part.chars, at);
-                let next = part.chars.get(at + 1).copied();
-                let breaks = c.is_whitespace()
-                    || (is_han(c) && (run >= RUN || next.is_some_and(|next| next.is_ascii_alphanumeric())));
-                if breaks || c.is_whitespace() {
+                let c = part.chars[at];
+                let before_word = part.chars.get(at + 1).is_some_and(char::is_ascii_alphanumeric);
+                let breaks = c.is_whitespace() || (is_han(c) && (run >= RUN || before_word));
+                if breaks {
                     run = 0;
                 }
                 breaks
@@ -193,10 +186,6 @@ fn cut(text: &Points<'_>, span: Span, level: Level) -> Vec<Span> {
         }
     };
     pieces.into_iter().map(moved).collect()
-}
-
-fn part_char(chars: &[char], at: usize) -> char {
-    chars[at]
 }
 
 fn split_after(text: &Points<'_>, mut breaks: impl FnMut(usize) -> bool) -> Vec<Span> {

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use sha2::{Digest, Sha256};
 
-use super::{chunk, vectors::Vectors};
+use super::{chunk, sentences, vectors::Vectors};
 use crate::{
     error::Result,
     index::{Index, Point, Role, keywords::Frequencies, statistics::Statistics},
@@ -151,7 +151,7 @@ impl Press<'_> {
             text(Role::Alias, at, None, alias.as_str(), alias.as_str().to_owned())
         }));
         let body = document.body.as_str();
-        let lines = chunk::lines(body);
+        let lines = sentences::lines(body);
         texts.extend(lines.iter().enumerate().map(|(at, line)| {
             let plain = chunk::plain(line.of(body));
             text(Role::Line, at, Some(*line), &plain, plain.clone())

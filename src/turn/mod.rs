@@ -25,6 +25,8 @@ pub mod guard;
 
 pub mod judge;
 
+pub mod label_free;
+
 pub mod logistic;
 
 pub mod phrases;
@@ -51,8 +53,8 @@ use self::{
     judge::Verdict,
     phrases::phrase,
     question::{Question, Spoken},
-    reply::{Citation, Code, Mode, Offer, Outcome, Reason, Reply, Step},
-    retrieve::Retrieved,
+    reply::{Citation, Code, Mode, Outcome, Reason, Reply, Step},
+    retrieve::{Candidate, Retrieved},
     shelf::Shelf,
 };
 use crate::{
@@ -170,6 +172,7 @@ struct Turn<'a> {
     asked: &'a Asked,
     question: Question,
     shelf: Option<Arc<Shelf>>,
+    vector: Option<Vec<f32>>,
     retrieved: Retrieved,
     confidence: f64,
     features: BTreeMap<String, f64>,
@@ -183,6 +186,7 @@ impl<'a> Turn<'a> {
             asked,
             question,
             shelf: bot.shelf(),
+            vector: None,
             retrieved: Retrieved::default(),
             confidence: 0.0,
             features: BTreeMap::new(),
@@ -201,10 +205,11 @@ impl<'a> Turn<'a> {
 
         let started = Instant::now();
         let (own, search) = self.embed().await;
+        self.vector = search;
         self.step("embed", started);
 
         let started = Instant::now();
-        self.retrieved = shelf.retrieve(search.as_deref(), &self.question, self.asked.day, self.bot.policy.product.as_deref()).await?;
+        self.retrieved = shelf.retrieve(self.vector.as_deref(), &self.question, self.asked.day, self.bot.policy.product.as_deref()).await?;
         self.step("retrieve", started);
 
         let started = Instant::now();
@@ -387,7 +392,8 @@ impl<'a> Turn<'a> {
     /// language.
     async fn hand_off(&mut self, code: Code, said: Option<(Mode, Answered)>) -> Result<Reply> {
         let started = Instant::now();
-        let case = self.case(code);
+        let for_agents = self.for_agents().await;
+        let case = self.case(code, &for_agents);
         self.step("case", started);
         let lang = self.question.lang;
         let (mode, text, citations) = match said {
@@ -399,9 +405,18 @@ impl<'a> Turn<'a> {
         Ok(reply)
     }
 
-    fn case(&self, code: Code) -> case::Case {
-        let nearest = self.retrieved.candidates.iter().chain(&self.retrieved.for_agents).take(6);
-        let nearest: Vec<Near> = nearest.map(retrieve::Candidate::near).collect();
+    /// Past resolutions and internal notes near the question. A handoff does not wait for a search that fails.
+    async fn for_agents(&self) -> Vec<Candidate> {
+        let (Some(shelf), Some(vector)) = (&self.shelf, &self.vector) else { return Vec::new() };
+        shelf.for_agents(vector, self.question.lang, self.asked.day).await.unwrap_or_else(|error| {
+            tracing::warn!("a case without past resolutions: {}", error::chain(&error));
+            Vec::new()
+        })
+    }
+
+    fn case(&self, code: Code, for_agents: &[Candidate]) -> case::Case {
+        let nearest = self.retrieved.candidates.iter().take(4).chain(for_agents);
+        let nearest: Vec<Near> = nearest.map(Candidate::near).collect();
         let offered = match (&self.asked.choice, self.asked.history.iter().rev().find_map(|past| past.reply.as_ref())) {
             (Some(Choice::NoneOfThese | Choice::Person), Some(last)) => last.offers.clone(),
             _ => Vec::new(),
@@ -436,7 +451,7 @@ impl<'a> Turn<'a> {
 
     /// The reply of a turn in which something broke: sorry, and a person. Must not itself be able to fail.
     fn failed(&mut self) -> Reply {
-        let case = self.case(Code::Error);
+        let case = self.case(Code::Error, &[]);
         let text = phrase(self.question.lang, "handoff_error").to_owned();
         let mut reply = self.reply(Outcome::Handoff, None, Code::Error, text, Vec::new());
         reply.case = Some(case);

@@ -506,9 +506,11 @@ fn run_and_kill(path: &Path) -> Vec<(Uuid, i64, Uuid)> {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    // The clock's low digits say after how many acknowledgements, and how long after the last of them.
+    let moment = jiff::Timestamp::now().as_nanosecond().unsigned_abs() as u64 / 1000;
+    let (kill_after, pause_us) = (1 + (moment % 61) as usize, moment / 61 % 5000);
     let mut lines = BufReader::new(child.stdout.take().unwrap());
     let mut acknowledged = Vec::new();
-    let mut deadline = None;
     loop {
         let mut line = String::new();
         // A last line without its end was cut by the kill: it was never acknowledged.
@@ -518,18 +520,13 @@ fn run_and_kill(path: &Path) -> Vec<(Uuid, i64, Uuid)> {
         let Some((_, fields)) = line.trim_end().split_once("ack ") else { continue };
         let fields: Vec<_> = fields.split(' ').collect();
         acknowledged.push((fields[0].parse().unwrap(), fields[1].parse().unwrap(), fields[2].parse().unwrap()));
-        if deadline.is_none() {
-            // Low bits of the clock: any moment within the next 150 ms.
-            let delay = jiff::Timestamp::now().as_nanosecond().rem_euclid(150_000_000);
-            let pid = child.id();
-            deadline = Some(std::thread::spawn(move || {
-                std::thread::sleep(Duration::from_nanos(delay as u64));
-                Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
-            }));
+        if acknowledged.len() == kill_after {
+            std::thread::sleep(Duration::from_micros(pause_us));
+            child.kill().unwrap(); // SIGKILL; what it had written to the pipe is still read.
         }
     }
-    deadline.expect("the child acknowledged nothing").join().unwrap();
-    child.wait().unwrap();
+    let status = child.wait().unwrap();
+    assert!(!status.success() && acknowledged.len() >= kill_after, "the child ended by itself: {status}");
     acknowledged
 }
 

@@ -8,6 +8,9 @@ use super::{Draft, Found, one_line, shortened};
 /// Deeper nesting is read as plain text: pages are not that deep, and a made-up one must not exhaust the stack.
 const DEEPEST: usize = 128;
 
+/// Browsers flatten what is nested deeper than this; the parser's work grows with the square of the depth.
+const DEEPEST_PARSED: usize = 512;
+
 /// Elements whose content is no part of the text.
 const LEFT_OUT: [&str; 13] = [
     "script", "style", "nav", "noscript", "template", "iframe", "svg", "head", "button", "select", "textarea",
@@ -16,6 +19,17 @@ const LEFT_OUT: [&str; 13] = [
 
 pub(super) fn read(text: &str) -> Found {
     let mut found = Found::default();
+    if text.len() > super::BODY_LIMIT_BYTES {
+        let (size, limit) = (text.len(), super::BODY_LIMIT_BYTES);
+        found
+            .faults
+            .push((None, format!("the page has {size} bytes, the limit for one document is {limit}: split it")));
+        return found;
+    }
+    if depth(text) > DEEPEST_PARSED {
+        found.faults.push((None, format!("its elements are nested more than {DEEPEST_PARSED} deep")));
+        return found;
+    }
     let page = Html::parse_document(text);
     let root = first(&page, "main").or_else(|| first(&page, "body")).unwrap_or_else(|| page.root_element());
     let mut writer = Writer::default();
@@ -42,6 +56,32 @@ pub(super) fn read(text: &str) -> Found {
 fn first<'a>(page: &'a Html, selector: &str) -> Option<ElementRef<'a>> {
     let selector = Selector::parse(selector).ok()?;
     page.select(&selector).next()
+}
+
+/// An upper bound of how deep elements stand in each other, by counting tags. Elements that end without a closing tag
+/// in ordinary pages do not count.
+fn depth(text: &str) -> usize {
+    const UNCOUNTED: [&str; 26] = [
+        "p", "li", "td", "th", "tr", "dt", "dd", "option", "thead", "tbody", "tfoot", "colgroup", "col", "br", "img",
+        "hr", "input", "meta", "link", "wbr", "source", "area", "base", "embed", "track", "param",
+    ];
+    let (mut open, mut deepest) = (0_usize, 0);
+    for (at, _) in text.match_indices('<') {
+        let rest = &text[at + 1..];
+        let (closes, rest) = rest.strip_prefix('/').map_or((false, rest), |rest| (true, rest));
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
+        let name = rest[..end].to_ascii_lowercase();
+        if name.is_empty() || UNCOUNTED.contains(&name.as_str()) {
+            continue;
+        }
+        if closes {
+            open = open.saturating_sub(1);
+        } else {
+            open += 1;
+            deepest = deepest.max(open);
+        }
+    }
+    deepest
 }
 
 /// The comments with their lines, found in the text itself: the parser keeps no places.
@@ -337,8 +377,11 @@ the limit --><h1>提现到账</h1><script>alert(1)</script>
     }
 
     #[test]
-    fn very_deep_nesting_is_survived() {
-        let deep = format!("{}deep text{}", "<div>".repeat(20_000), "</div>".repeat(20_000));
-        assert!(read(&deep).drafts[0].body.contains("deep text"));
+    fn deep_nesting_is_read_flat_and_very_deep_nesting_refused() {
+        let deep = |levels: usize| format!("{}deep text{}", "<div>".repeat(levels), "</div>".repeat(levels));
+        assert!(read(&deep(400)).drafts[0].body.contains("deep text"));
+        let refused = read(&deep(300_000));
+        assert!(refused.drafts.is_empty() && refused.faults[0].1.contains("512 deep"), "{refused:?}");
+        assert_eq!(depth(&"<ul><li>a<p>b</ul>".repeat(2000)), 1);
     }
 }

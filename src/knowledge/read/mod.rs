@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     error::{Error, Result},
-    safety::{Masked, mask},
+    safety::{Masked, mask_document},
     words::{Audience, Document, Kind, Lang, detect_lang},
 };
 
@@ -373,7 +373,7 @@ fn finish(draft: Draft, name: &str, stem: &Stem, today: Date) -> std::result::Re
     }
     let mut notes = Vec::new();
     let mut approved = |text: &str| -> Masked {
-        let masked = mask(text);
+        let masked = mask_document(text);
         if masked.as_str() != text {
             notes.push(format!("`{id}`: something that looks like a secret was masked"));
         }

@@ -161,7 +161,15 @@ impl Sqlite {
 
 async fn put_turn(connection: &mut SqliteConnection, turn: NewTurn) -> Result<TurnWritten, Failure> {
     let id = turn.conversation;
-    get_conversation(connection, id).await?;
+    let found = get_conversation(connection, id).await?;
+    let later = sqlx::query("SELECT 1 FROM messages WHERE conversation = ?1 AND seq > ?2 AND role = 'customer' LIMIT 1")
+        .bind(id.to_string())
+        .bind(turn.answers_up_to)
+        .fetch_optional(&mut *connection)
+        .await?;
+    if later.is_some() || found.state == State::Person {
+        return Ok(TurnWritten { overtaken: true, message: None, events: Vec::new(), ticket: None });
+    }
     let message = match turn.message {
         Some(new) => Some(put_message(connection, new).await?.message),
         None => None,
@@ -182,7 +190,7 @@ async fn put_turn(connection: &mut SqliteConnection, turn: NewTurn) -> Result<Tu
     if let Some(state) = turn.state {
         put_state(connection, id, state).await?;
     }
-    Ok(TurnWritten { message, events, ticket })
+    Ok(TurnWritten { overtaken: false, message, events, ticket })
 }
 
 /// Adds a message under the next number, or finds the one that has its key.

@@ -80,7 +80,7 @@ impl Failure {
 /// The file is not what we can work with. It is never changed.
 pub(super) fn damaged(path: &Path, why: &str) -> Error {
     let said = format!(
-        "{} is damaged or not ours: {why}; it was left as it is. Put a backup in its place, or move it away to start empty",
+        "{} is damaged or not ours: {why}; the file was left as it was. Put a backup in its place, or move it away to start empty",
         path.display()
     );
     Error::Store { act: "opening", cause: said.into() }
