@@ -32,6 +32,11 @@ impl Progress {
         Progress { style: Style::Silent }
     }
 
+    /// Whether anything is shown.
+    pub fn shown(&self) -> bool {
+        self.style != Style::Silent
+    }
+
     /// One sentence.
     pub fn say(&self, text: &str) {
         if self.style != Style::Silent {

@@ -152,18 +152,34 @@ impl Bot {
     /// Answers one question, offers, or hands it to a person. Never fails: what fails inside ends at a person with
     /// [`Code::Error`], and is logged.
     pub async fn turn(&self, asked: Asked) -> Reply {
+        self.turn_explained(asked).await.0
+    }
+
+    /// The same turn with what a suite wants to know about it.
+    pub async fn turn_explained(&self, asked: Asked) -> (Reply, Explanation) {
         let earlier: Vec<&Masked> =
             asked.history.iter().filter(|past| past.from == From::Customer).map(|past| &past.text).collect();
         let question = Question::understand(asked.text.clone(), &earlier, asked.lang);
         let mut turn = Turn::new(self, &asked, question);
-        match turn.run().await {
+        let reply = match turn.run().await {
             Ok(reply) => reply,
             Err(error) => {
                 tracing::error!(conversation = %asked.conversation, "a turn failed: {}", error::chain(&error));
                 turn.failed()
             }
-        }
+        };
+        let ranking = turn.retrieved.candidates.iter().map(|candidate| candidate.document.id.clone()).collect();
+        (reply, Explanation { ranking, features: turn.retrieved.features.values().to_vec() })
     }
+}
+
+/// What a suite wants to know about a turn besides its reply.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explanation {
+    /// Ids of the distinct documents found, best first.
+    pub ranking: Vec<String>,
+    /// The judge's features, in the order of [`judge::FEATURES`].
+    pub features: Vec<f64>,
 }
 
 /// One turn while it runs.

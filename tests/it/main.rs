@@ -1,5 +1,7 @@
 //! The one integration-test binary: a module per flow, contracts run on every backend.
 
+mod generators;
+
 mod http;
 
 mod index_contract;
