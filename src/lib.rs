@@ -18,7 +18,15 @@
 //! `store` -> `error`. Invariants: text reaches a sink only as [`safety::Masked`]; a failed search is an error,
 //! never "no passages"; the eval suite, the test page and the live chat run the same [`turn::Bot::turn`].
 
+<<<<<<< HEAD
+pub mod http;
+
 pub mod turn;
+
+pub mod desk;
+=======
+pub mod turn;
+>>>>>>> main
 
 pub mod safety;
 
@@ -30,6 +38,12 @@ pub mod knowledge;
 
 pub mod store;
 
+<<<<<<< HEAD
+pub mod words;
+
+pub mod config;
+
+=======
 pub mod desk;
 
 pub mod http;
@@ -42,4 +56,5 @@ pub mod config;
 
 pub mod words;
 
+>>>>>>> main
 pub mod error;

@@ -9,6 +9,7 @@ use jiff::civil::Date;
 
 use super::{judge::Judge, retrieve::Retrieved};
 use crate::{
+    error::Result,
     index::{Index, statistics::Statistics},
     words::{Document, Kind, Lang},
 };
@@ -39,6 +40,14 @@ impl Shelf {
     pub fn document(&self, id: &str, lang: Lang, day: Date) -> Option<Arc<Document>> {
         let languages = self.documents.get(id)?;
         [lang, lang.other()].iter().filter_map(|lang| languages.get(lang)).find(|document| document.holds_on(day)).cloned()
+    }
+
+    /// Whether the index behind it answers.
+    ///
+    /// # Errors
+    /// What the index said.
+    pub async fn healthy(&self) -> Result<()> {
+        self.index.healthy().await
     }
 
     /// Every document.

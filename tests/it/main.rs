@@ -2,6 +2,8 @@
 
 mod generators;
 
+mod http;
+
 mod index_contract;
 
 mod knowledge_files;

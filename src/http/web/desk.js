@@ -151,7 +151,7 @@ function drawQueue() {
 
 function keepDraft() {
   const box = parts.ticket?.querySelector("textarea");
-  if (desk.open && box) desk.drafts.set(desk.open, box.value);
+  if (parts.drawn && box) desk.drafts.set(parts.drawn.number, box.value);
 }
 
 async function choose(number) {
@@ -167,57 +167,87 @@ async function load(number) {
   if (desk.open === number) drawTicket(whole);
 }
 
-function drawTicket({ ticket, case: written, messages }) {
-  keepDraft();
+/** Draws what has changed. The reply box stays as it is while its ticket does: an agent may be typing in it. */
+function drawTicket(whole) {
+  const { ticket, case: written, messages } = whole;
   const t = words();
-  const hadFocus = parts.ticket.querySelector("textarea") === document.activeElement;
+  const before = parts.drawn || {};
+  const now = { head: JSON.stringify(ticket), messages: JSON.stringify(messages), answerable: answerable(ticket) };
+  const same = before.number === ticket.number && before.body?.isConnected;
+  if (!same) {
+    keepDraft();
+    const body = { head: h("header"), written: h("div"), talk: h("ol", { class: "transcript" }), reply: h("div") };
+    parts.ticket.replaceChildren(body.head, body.written, h("h3", {}, t.conversation), body.talk, body.reply);
+    parts.drawn = { number: ticket.number, body: body.head, parts: body };
+  }
+  const body = parts.drawn.parts;
+  if (!same || before.head !== now.head) {
+    body.head.replaceChildren(...headOf(ticket).filter(Boolean));
+    body.written.replaceChildren(caseView(written, t, (message, span) => showWhere(body.talk, message, span)));
+  }
+  if (!same || before.messages !== now.messages) {
+    body.talk.replaceChildren(...messages.map((message) => messageView(message, written)));
+  }
+  if (!same || before.answerable !== now.answerable) body.reply.replaceChildren(...replyOf(ticket, written));
+  Object.assign(parts.drawn, now);
+}
+
+/** Whether this agent may write to the customer. */
+function answerable(ticket) {
+  return ticket.state === "open" || (ticket.state === "taken" && ticket.agent === desk.name);
+}
+
+function headOf(ticket) {
+  const t = words();
   const act = (name, question) => async () => {
     if (question && !confirm(question)) return;
     await tell(() => api(`/v1/desk/tickets/${encodeURIComponent(ticket.number)}/${name}`, { agent: desk.name }));
   };
   const button = (label, onclick, kind = "") => h("button", { type: "button", class: kind, onclick }, label);
   const closed = ticket.state === "closed";
-  const mine = ticket.agent === desk.name;
-  const transcript = h("ol", { class: "transcript" }, messages.map((message) => messageView(message, written)));
+  return [
+    h("h1", {}, ticket.number), h("span", { class: `tag ${ticket.priority}` }, t.priority[ticket.priority]),
+    h("span", { class: "dim" }, `${t.reason[ticket.reason] || ticket.reason} · ${waited(ticket)}`),
+    ticket.agent && h("span", { class: "dim" }, `${t.taken} ${ticket.agent}`),
+    ticket.state === "open" && button(t.take, act("take"), "main"),
+    !closed && button(t.handBack, act("hand_back")),
+    !closed && button(t.close, act("close", t.confirmClose)),
+    closed && h("span", { class: "dim" }, t.closedNow),
+  ];
+}
+
+function replyOf(ticket, written) {
+  if (!answerable(ticket)) return [];
+  const t = words();
   const box = h("textarea", { rows: "4", "aria-label": t.replyTo, placeholder: `${t.replyTo} (${t.keys})` });
   box.value = desk.drafts.get(ticket.number) || "";
   let key = randomKey();
   const send = async () => {
     const text = box.value.trim();
-    if (!text || sendButton.disabled) return;
-    sendButton.disabled = true;
-    const sent = await tell(() => api(`/v1/desk/tickets/${encodeURIComponent(ticket.number)}/reply`,
-      { agent: desk.name, text }, "POST", { "idempotency-key": key }));
-    sendButton.disabled = false;
-    if (sent) {
+    if (!text || button.disabled) return;
+    button.disabled = true;
+    const path = `/v1/desk/tickets/${encodeURIComponent(ticket.number)}/reply`;
+    const sent = await tell(async () => {
+      await api(path, { agent: desk.name, text }, "POST", { "idempotency-key": key });
       // The next reply is another one; a failed one keeps its key, so that trying again sends it once.
       key = randomKey();
-      box.value = "";
+      if (box.value.trim() === text) box.value = "";
       desk.drafts.delete(ticket.number);
-    }
+    });
+    button.disabled = false;
+    if (sent) box.focus();
   };
   box.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) send();
   });
-  const sendButton = button(t.send, send, "main");
+  const button = h("button", { type: "button", class: "main", onclick: send }, t.send);
   const suggested = written?.suggested;
-  parts.ticket.replaceChildren(...[
-    h("header", {},
-      h("h1", {}, ticket.number), h("span", { class: `tag ${ticket.priority}` }, t.priority[ticket.priority]),
-      h("span", { class: "dim" }, `${t.reason[ticket.reason] || ticket.reason} · ${waited(ticket)}`),
-      ticket.agent && h("span", { class: "dim" }, `${t.taken} ${ticket.agent}`),
-      ticket.state === "open" && button(t.take, act("take"), "main"),
-      !closed && button(t.handBack, act("hand_back")),
-      !closed && button(t.close, act("close", t.confirmClose))),
-    caseView(written, t, (message, span) => showWhere(transcript, message, span)),
-    h("h3", {}, t.conversation), transcript,
-    closed && h("p", { class: "dim" }, t.closedNow),
-    !closed && suggested && h("details", { class: "suggested" },
+  return [
+    suggested && h("details", { class: "suggested" },
       h("summary", {}, `${t.suggested}: ${suggested.document}`), h("div", {}, markdown(suggested.text)),
-      button(t.useSuggested, () => { box.value = suggested.text; box.focus(); })),
-    !closed && (ticket.state === "open" || mine) && h("div", { class: "reply" }, box, sendButton),
-  ].filter(Boolean));
-  if (hadFocus) box.focus();
+      h("button", { type: "button", onclick: () => { box.value = suggested.text; box.focus(); } }, t.useSuggested)),
+    h("div", { class: "reply" }, box, button),
+  ].filter(Boolean);
 }
 
 /** Does it, brings the screen up to date, and says what went wrong. */

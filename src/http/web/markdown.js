@@ -96,7 +96,11 @@ function table(lines, at, parent, server) {
 
 const INLINE = /\*\*([^*]+)\*\*|__([^_]+)__|`([^`]+)`|!?\[([^\]]*)\]\(([^()\s]+)\)|<(https?:\/\/[^<>\s]+)>/;
 
+/** Longer lines stay plain text: the pattern's time grows with the square of their length. */
+const LIMIT_LINE = 4000;
+
 function inline(text, server) {
+  if (text.length > LIMIT_LINE) return [text];
   const nodes = [];
   let rest = text;
   for (let found = INLINE.exec(rest); found; found = INLINE.exec(rest)) {
