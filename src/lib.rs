@@ -19,14 +19,7 @@
 //! never "no passages"; the eval suite, the test page and the live chat run the same [`turn::Bot::turn`].
 
 <<<<<<< HEAD
-pub mod http;
-
 pub mod turn;
-
-pub mod desk;
-=======
-pub mod turn;
->>>>>>> main
 
 pub mod safety;
 
@@ -38,12 +31,6 @@ pub mod knowledge;
 
 pub mod store;
 
-<<<<<<< HEAD
-pub mod words;
-
-pub mod config;
-
-=======
 pub mod desk;
 
 pub mod http;
@@ -56,5 +43,4 @@ pub mod config;
 
 pub mod words;
 
->>>>>>> main
 pub mod error;
