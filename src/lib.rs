@@ -18,7 +18,6 @@
 //! `store` -> `error`. Invariants: text reaches a sink only as [`safety::Masked`]; a failed search is an error,
 //! never "no passages"; the eval suite, the test page and the live chat run the same [`turn::Bot::turn`].
 
-<<<<<<< HEAD
 pub mod turn;
 
 pub mod safety;

@@ -9,16 +9,16 @@ use std::{
     time::Instant,
 };
 
-use clap::Args;
 use jiff::Zoned;
 
 use super::{
-    AdminCommand, BenchCommand, BenchOptions, Command, EvalCommand, ModelsCommand,
+    AdminCommand, Command, EvalCommand, ModelsCommand, measure,
     open::{Deskhand, Wanted, faults},
 };
 use crate::{
     config::{self, Settings},
     error::{Error, Result},
+    http,
     knowledge::read::{self, Read},
     model::{files::Models, progress::Progress},
     turn::reply::Reply,
@@ -27,46 +27,16 @@ use crate::{
 /// Something was refused, the rest was done.
 const PARTLY: u8 = 4;
 
-/// Options of `deskhand eval run`.
-#[derive(Debug, Args)]
-pub struct EvalRun {
-    /// A suite's name or folder, such as `wallet`
-    #[arg(required_unless_present = "questions")]
-    pub suite: Option<String>,
-    /// Documents to index, instead of a suite's
-    #[arg(long, requires = "questions", value_name = "PATH")]
-    pub knowledge: Option<PathBuf>,
-    /// Questions to ask, JSON lines
-    #[arg(long, requires = "knowledge", value_name = "FILE")]
-    pub questions: Option<PathBuf>,
-    /// Decide with this judge
-    #[arg(long, value_name = "FILE", conflicts_with = "cross_validate")]
-    pub judge: Option<PathBuf>,
-    /// Fit the judge on four fifths by document, score the fifth
-    #[arg(long)]
-    pub cross_validate: bool,
-    /// Compose answers with the generator too
-    #[arg(long)]
-    pub generate: bool,
-    /// Write every figure and every question
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Write the report
-    #[arg(long, value_name = "FILE")]
-    pub html: Option<PathBuf>,
-    /// Fail where it is worse than this earlier JSON
-    #[arg(long, value_name = "FILE")]
-    pub baseline: Option<PathBuf>,
-}
-
 pub(super) async fn run(command: Command, data: PathBuf, settings: Settings) -> Result<ExitCode> {
     match command {
         Command::Demo(_) => serve(&data, settings, true).await,
         Command::Serve(_) => serve(&data, settings, false).await,
         Command::Ask { question, json, conversation } => ask(&data, settings, question, json, conversation).await,
         Command::Ingest { paths, dry_run } => ingest(&data, settings, &paths, dry_run).await,
-        Command::Eval(EvalCommand::Run(options)) => eval(settings, options).await,
-        Command::Bench(bench) => self::bench(settings, bench).await,
+        Command::Eval(EvalCommand::Run(options)) => measure::eval_run(settings, options).await,
+        Command::Eval(EvalCommand::Calibrate(options)) => measure::eval_calibrate(&data, settings, options).await,
+        Command::Eval(EvalCommand::Bless { json, baseline, why }) => measure::eval_bless(&json, &baseline, &why),
+        Command::Bench(bench) => measure::bench(settings, bench).await,
         Command::Models(command) => models(&settings, command),
         Command::Admin(AdminCommand::Config) => {
             print!("{}", config::DEFAULTS);
@@ -74,7 +44,7 @@ pub(super) async fn run(command: Command, data: PathBuf, settings: Settings) -> 
         }
         Command::Admin(AdminCommand::Status) => status(&data, settings).await,
         Command::Migrate => {
-            let deskhand = Deskhand::open(&data, settings, Wanted { generator: false, sample: false, progress: true }).await?;
+            let deskhand = Deskhand::open(&data, settings, Wanted { generator: false, sample: false, progress: true, shared_vectors: false }).await?;
             println!("{} is at this version's format", data.display());
             deskhand.close().await?;
             Ok(ExitCode::SUCCESS)
@@ -89,7 +59,7 @@ async fn ask(data: &Path, settings: Settings, question: Option<String>, json: bo
     };
     // Checked before anything heavy is loaded.
     crate::turn::question::Question::check(&question, settings.question.limit_characters)?;
-    let deskhand = Deskhand::open(data, settings, Wanted { generator: false, sample: true, progress: true }).await?;
+    let deskhand = Deskhand::open(data, settings, Wanted { generator: false, sample: true, progress: true, shared_vectors: false }).await?;
     let id = match conversation {
         Some(id) => id,
         None => deskhand.bot.start("cli", None, None).await?.id,
@@ -136,7 +106,7 @@ fn print_reply(reply: &Reply) {
     println!("\n({} · {} · confidence {:.2} · {total:.0} ms · conversation {})", word(&reply.outcome), reply.reason.code.as_str(), reply.confidence, reply.conversation);
 }
 
-fn word(value: &impl serde::Serialize) -> String {
+pub(super) fn word(value: &impl serde::Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
@@ -164,7 +134,7 @@ async fn ingest(data: &Path, settings: Settings, paths: &[PathBuf], dry_run: boo
         return Ok(code);
     }
     let count = read.documents.len();
-    let deskhand = Deskhand::open(data, settings, Wanted { generator: false, sample: false, progress: true }).await?;
+    let deskhand = Deskhand::open(data, settings, Wanted { generator: false, sample: false, progress: true, shared_vectors: false }).await?;
     let published = deskhand.publish(read.documents).await?;
     println!(
         "{count} documents in service: {} new or changed, {} removed, {} texts embedded, in {:.1} s",
@@ -211,7 +181,7 @@ fn models(settings: &Settings, command: ModelsCommand) -> Result<ExitCode> {
 }
 
 async fn status(data: &Path, settings: Settings) -> Result<ExitCode> {
-    let deskhand = Deskhand::open(data, settings, Wanted { generator: false, sample: false, progress: false }).await?;
+    let deskhand = Deskhand::open(data, settings, Wanted { generator: false, sample: false, progress: false, shared_vectors: false }).await?;
     let documents = deskhand.store.documents().await?.len();
     let tickets = deskhand.store.tickets(Default::default()).await?.len();
     println!("data folder  {}", data.display());
@@ -228,16 +198,61 @@ async fn status(data: &Path, settings: Settings) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(_data: &Path, _settings: Settings, _demo: bool) -> Result<ExitCode> {
-    Err(Error::invalid("the command", "serve", "not wired yet"))
+/// Serves chat and desk until Ctrl-C or SIGTERM; a demo says more.
+async fn serve(data: &Path, mut settings: Settings, demo: bool) -> Result<ExitCode> {
+    let started = Instant::now();
+    let made = settings.server.agent_token.reveal().is_empty();
+    if made {
+        settings.server.agent_token = http::new_token();
+    }
+    let address = std::net::SocketAddr::new(settings.server.address, settings.server.port);
+    // Before anything heavy: a port that is taken is known at once.
+    let listener = tokio::net::TcpListener::bind(address).await.map_err(Error::outside(format!("listening on {address}")))?;
+    let address = listener.local_addr().map_err(Error::outside("asking for the port"))?;
+    let wanted = Wanted { generator: false, sample: true, progress: true, shared_vectors: false };
+    let deskhand = Deskhand::open(data, settings.clone(), wanted).await?;
+    let resumed = deskhand.bot.resume().await?;
+    if resumed > 0 {
+        tracing::info!(conversations = resumed, "took up questions that a stop left open");
+    }
+    println!("chat   http://{address}/");
+    println!("desk   http://{address}/desk");
+    if made || demo {
+        println!("token  {}   (opens the desk)", settings.server.agent_token.reveal());
+    }
+    if let Some(shelf) = deskhand.bot.shelf() {
+        let documents = shelf.documents().count();
+        println!("ready in {:.1} s with {documents} documents; judge: {}", started.elapsed().as_secs_f64(), shelf.judge.kind);
+        if shelf.judge.certificates.is_empty() {
+            tracing::warn!("no certificate: the threshold is label-free; `deskhand eval calibrate` makes one from labelled questions");
+            if settings.judge.require_certificate {
+                return Err(Error::invalid("judge.require_certificate", "a judge without a certificate", "one made by `deskhand eval calibrate`"));
+            }
+        }
+    } else {
+        println!("ready in {:.1} s without documents: `deskhand ingest PATH` brings some", started.elapsed().as_secs_f64());
+    }
+    let watch = deskhand.watch();
+    let served = tokio::select! {
+        served = http::serve(deskhand.bot.clone(), settings, listener, stop_signal()) => served,
+        () = watch => Ok(()),
+    };
+    deskhand.close().await?;
+    served.map(|()| ExitCode::SUCCESS)
 }
 
-async fn eval(_settings: Settings, _options: EvalRun) -> Result<ExitCode> {
-    Err(Error::invalid("the command", "eval", "not wired yet"))
-}
-
-async fn bench(_settings: Settings, bench: BenchCommand) -> Result<ExitCode> {
-    let (BenchCommand::Embed(_options) | BenchCommand::Generate(_options) | BenchCommand::Turn(_options) | BenchCommand::Search(_options)) = bench;
-    let _: fn(BenchOptions) = |_| ();
-    Err(Error::invalid("the command", "bench", "not wired yet"))
+/// Resolves when the process is asked to stop.
+async fn stop_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
 }

@@ -2,6 +2,8 @@
 
 mod commands;
 
+mod measure;
+
 pub mod open;
 
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
@@ -104,7 +106,20 @@ struct ServeOptions {
 #[derive(Debug, Subcommand)]
 enum EvalCommand {
     /// Run a suite, or your own documents and questions, through the real turn
-    Run(commands::EvalRun),
+    Run(measure::EvalRun),
+    /// Make a judge with a certificate from a suite's labelled questions
+    Calibrate(measure::EvalCalibrate),
+    /// Make a run the baseline that later runs are held against
+    Bless {
+        /// What `deskhand eval run --json` wrote
+        json: PathBuf,
+        /// The baseline
+        #[arg(long, default_value = "eval/baselines/wallet.json")]
+        baseline: PathBuf,
+        /// Why it changes
+        #[arg(long)]
+        why: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -48,6 +48,9 @@ pub struct Deskhand {
     progress: Progress,
 }
 
+/// How often a server looks for documents that another process has published.
+const WATCH_EVERY: Duration = Duration::from_secs(2);
+
 /// What to open.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted {
@@ -57,6 +60,8 @@ pub struct Wanted {
     pub sample: bool,
     /// Show progress on stderr.
     pub progress: bool,
+    /// Keep vectors beside the models instead of in the data folder: for data folders that live as long as a command.
+    pub shared_vectors: bool,
 }
 
 impl Deskhand {
@@ -80,9 +85,10 @@ impl Deskhand {
             None => Guard::rules_only(),
         };
         let opened = open_index(data, &settings, embedder.as_ref()).await?;
+        let vectors = if wanted.shared_vectors { Models::from_env()?.cache().join("vectors") } else { data.join("vectors") };
         let bot = Bot::new(store.clone(), embedder.clone(), generator, guard, policy(&settings));
         let deskhand =
-            Deskhand { settings, data: data.to_owned(), store, bot, index: opened.index, embedder, vectors: Vectors::at(data.join("vectors")), progress };
+            Deskhand { settings, data: data.to_owned(), store, bot, index: opened.index, embedder, vectors: Vectors::at(vectors), progress };
         deskhand.bring_up_to_date(opened.rebuild.map(|why| why.to_string()), wanted.sample).await?;
         Ok(deskhand)
     }
@@ -128,6 +134,20 @@ impl Deskhand {
         let published = self.press(&|done, all| bar.show(done, all)).replace_all(documents).await?;
         bar.clear();
         self.take_over(published).await
+    }
+
+    /// Follows publications by other processes: never ends. A publication that fails leaves the old knowledge in service.
+    pub async fn watch(&self) {
+        loop {
+            tokio::time::sleep(WATCH_EVERY).await;
+            let behind = match publish::generation_of(&self.store).await {
+                Ok(generation) => self.bot.shelf().is_none_or(|shelf| shelf.generation != generation) && !generation.starts_with("0-"),
+                Err(_) => false,
+            };
+            if behind && let Err(error) = self.bring_up_to_date(None, false).await {
+                tracing::error!("new documents could not be put in service: {}", crate::error::chain(&error));
+            }
+        }
     }
 
     fn press<'a>(&'a self, on_progress: publish::OnProgress<'a>) -> Press<'a> {
@@ -180,8 +200,12 @@ impl Deskhand {
 
     /// What a label-free judge is valid for: this knowledge, these weights, this allowance.
     fn judge_key(&self, generation: &str) -> String {
-        let weights = self.embedder.as_ref().map_or("none", |embedder| embedder.abilities().fingerprint.as_str());
-        format!("{generation}/{weights}/{}", self.settings.judge.allowed_wrong)
+        format!("{generation}/{}/{}", self.fingerprint(), self.settings.judge.allowed_wrong)
+    }
+
+    /// The embedder's fingerprint, or `none`.
+    pub fn fingerprint(&self) -> String {
+        self.embedder.as_ref().map_or("none".to_owned(), |embedder| embedder.abilities().fingerprint.clone())
     }
 
     /// Closes what has files open.

@@ -15,6 +15,8 @@ pub mod suite;
 
 pub mod record;
 
+pub mod run;
+
 pub mod answers;
 
 pub mod statements;

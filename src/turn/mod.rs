@@ -1,10 +1,522 @@
-//! WHAT DO WE REPLY? The pure half of the room: what a turn starts from, what it ends in, the written case, and
-//! the check of every sentence.
+//! WHAT DO WE REPLY? One customer turn: a question in; an answer, an offer or a person out. Start at [`Bot::turn`].
+//!
+//! ```text
+//! guard -> understand -> retrieve -> judge -+-> answer   -> Reply (verbatim, or composed and ground-checked)
+//!   |                                       +-> offer    -> Reply (questions to tap)
+//!   +-> card or person                      +-> hand off -> Reply (a person, with a written case)
+//! ```
+//!
+//! [`Bot::turn`] reads the shelf (documents and index) and the conversation it is given, and writes nothing: the suite, the
+//! test page and the live chat run it alike. [`Bot::say`] is the conversation around it: it stores the message,
+//! runs the turn and stores its reply. Never talks HTTP, never loads weights, never learns which index is behind
+//! [`Index`](crate::index::Index). Invariant: a failed search is an error that ends at a person, never "no passages".
+
+pub mod answer;
 
 pub mod asked;
 
 pub mod case;
 
+pub mod conversation;
+
 pub mod ground;
 
+pub mod guard;
+
+pub mod judge;
+
+pub mod label_free;
+
+pub mod logistic;
+
+pub mod phrases;
+
+pub mod question;
+
 pub mod reply;
+
+pub mod retrieve;
+
+pub mod shelf;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, RwLock},
+    time::Instant,
+};
+
+use self::{
+    answer::Answered,
+    asked::{Asked, Choice, From},
+    case::{CaseInput, Near},
+    guard::{Class, Finding, Guard},
+    judge::Verdict,
+    phrases::phrase,
+    question::{Question, Spoken},
+    reply::{Citation, Code, Mode, Outcome, Reason, Reply, Step},
+    retrieve::{Candidate, Retrieved},
+    shelf::Shelf,
+};
+use crate::{
+    error::{self, Error, Result},
+    model::{Embedder, Generator, Side},
+    safety::Masked,
+    store::Store,
+    words::{Document, Lang},
+};
+
+/// How a bot behaves; each value comes from the settings.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Longest message, in characters.
+    pub limit_characters: usize,
+    /// Messages that one conversation may hold before a person takes over.
+    pub limit_messages: usize,
+    /// Turns that may wait or run at once.
+    pub limit_turns: usize,
+    /// Compose answers with the generator instead of quoting.
+    pub composed: bool,
+    /// Longest composed answer, in tokens.
+    pub limit_answer_tokens: usize,
+    /// Language of the cases; `None` for the customer's own.
+    pub case_lang: Option<Lang>,
+    /// When people are there, in words; empty promises nothing.
+    pub hours: BTreeMap<Lang, String>,
+    /// Only documents about this product, or about none in particular.
+    pub product: Option<String>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Policy {
+            limit_characters: 4000,
+            limit_messages: 400,
+            limit_turns: 256,
+            composed: false,
+            limit_answer_tokens: 220,
+            case_lang: None,
+            hours: BTreeMap::new(),
+            product: None,
+        }
+    }
+}
+
+/// Answers questions. Cheap to clone: clones share everything.
+#[derive(Clone)]
+pub struct Bot {
+    store: Store,
+    embedder: Option<Embedder>,
+    generator: Option<Generator>,
+    guard: Arc<Guard>,
+    shelf: Arc<RwLock<Option<Arc<Shelf>>>>,
+    policy: Arc<Policy>,
+    running: Arc<conversation::Running>,
+}
+
+impl Bot {
+    /// A bot without knowledge yet: until [`Bot::put_on_shelf`] it sends everyone to a person. Without an embedder it offers
+    /// what keywords find; without a generator it quotes.
+    pub fn new(store: Store, embedder: Option<Embedder>, generator: Option<Generator>, guard: Guard, policy: Policy) -> Self {
+        let running = conversation::Running::new(policy.limit_turns);
+        Bot {
+            store,
+            embedder,
+            generator,
+            guard: Arc::new(guard),
+            shelf: Arc::default(),
+            policy: Arc::new(policy),
+            running: Arc::new(running),
+        }
+    }
+
+    /// Replaces the knowledge that turns see, at once.
+    pub fn put_on_shelf(&self, shelf: Option<Arc<Shelf>>) {
+        *self.shelf.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = shelf;
+    }
+
+    /// The same bot and knowledge with another judge; the two no longer share what is put on the shelf.
+    pub fn with_judge(&self, judge: judge::Judge) -> Self {
+        let shelf = self.shelf().map(|shelf| Arc::new(shelf.with_judge(judge)));
+        Bot { shelf: Arc::new(RwLock::new(shelf)), ..self.clone() }
+    }
+
+    /// The knowledge in force.
+    pub fn shelf(&self) -> Option<Arc<Shelf>> {
+        self.shelf.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    /// Where conversations are kept.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// How the bot behaves.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Answers one question, offers, or hands it to a person. Never fails: what fails inside ends at a person with
+    /// [`Code::Error`], and is logged.
+    pub async fn turn(&self, asked: Asked) -> Reply {
+        self.turn_explained(asked).await.0
+    }
+
+    /// The same turn with what a suite wants to know about it.
+    pub async fn turn_explained(&self, asked: Asked) -> (Reply, Explanation) {
+        let earlier: Vec<&Masked> =
+            asked.history.iter().filter(|past| past.from == From::Customer).map(|past| &past.text).collect();
+        let question = Question::understand(asked.text.clone(), &earlier, asked.lang);
+        let mut turn = Turn::new(self, &asked, question);
+        let reply = match turn.run().await {
+            Ok(reply) => reply,
+            Err(error) => {
+                tracing::error!(conversation = %asked.conversation, "a turn failed: {}", error::chain(&error));
+                turn.failed()
+            }
+        };
+        let ranking = turn.retrieved.candidates.iter().map(|candidate| candidate.document.id.clone()).collect();
+        (reply, Explanation { ranking, features: turn.retrieved.features.values().to_vec() })
+    }
+}
+
+/// What a suite wants to know about a turn besides its reply.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explanation {
+    /// Ids of the distinct documents found, best first.
+    pub ranking: Vec<String>,
+    /// The judge's features, in the order of [`judge::FEATURES`].
+    pub features: Vec<f64>,
+}
+
+/// One turn while it runs.
+struct Turn<'a> {
+    bot: &'a Bot,
+    asked: &'a Asked,
+    question: Question,
+    shelf: Option<Arc<Shelf>>,
+    vector: Option<Vec<f32>>,
+    retrieved: Retrieved,
+    confidence: f64,
+    features: BTreeMap<String, f64>,
+    steps: Vec<Step>,
+}
+
+impl<'a> Turn<'a> {
+    fn new(bot: &'a Bot, asked: &'a Asked, question: Question) -> Self {
+        Turn {
+            bot,
+            asked,
+            question,
+            shelf: bot.shelf(),
+            vector: None,
+            retrieved: Retrieved::default(),
+            confidence: 0.0,
+            features: BTreeMap::new(),
+            steps: Vec::new(),
+        }
+    }
+
+    /// The steps in order; each one's output is the next one's only input.
+    async fn run(&mut self) -> Result<Reply> {
+        let started = Instant::now();
+        let ruled = Guard::rules(&self.question.text);
+        self.step("guard", started);
+        let Some(shelf) = self.shelf.clone() else {
+            return self.without_index(ruled).await;
+        };
+
+        let started = Instant::now();
+        let (own, search) = self.embed().await;
+        self.vector = search;
+        self.step("embed", started);
+
+        let started = Instant::now();
+        self.retrieved = shelf.retrieve(self.vector.as_deref(), &self.question, self.asked.day, self.bot.policy.product.as_deref()).await?;
+        self.step("retrieve", started);
+
+        let started = Instant::now();
+        let judged = shelf.judge.judge(&self.retrieved.features, self.question.lang);
+        self.confidence = judged.confidence;
+        self.features = judged.explanation;
+        let finding = ruled.or_else(|| own.as_deref().map(|vector| self.bot.guard.classify(vector)));
+        if let Some(finding) = finding {
+            self.features.insert(format!("guard_{}", name_of(finding.class)), finding.probability);
+        }
+        self.step("judge", started);
+
+        if let Some(reply) = self.chosen(&shelf).await? {
+            return Ok(reply);
+        }
+        if let Some(reply) = self.guarded(finding, judged.verdict).await? {
+            return Ok(reply);
+        }
+        if self.goes_in_circles() {
+            return self.hand_off(Code::Loop, None).await;
+        }
+        if own.is_none() {
+            // Keywords alone are not enough to answer from.
+            return if self.retrieved.candidates.is_empty() { self.hand_off(Code::Error, None).await } else { self.offer().await };
+        }
+        match judged.verdict {
+            Verdict::Answer => self.answer(&shelf).await,
+            Verdict::Offer => self.offer().await,
+            Verdict::HandOff(code) => self.hand_off(code, None).await,
+        }
+    }
+
+    /// The vectors of the customer's own words (for the guard) and of what is searched; `None` where no embedder
+    /// runs or it failed, which is logged: keywords go on alone.
+    async fn embed(&self) -> (Option<Vec<f32>>, Option<Vec<f32>>) {
+        let Some(embedder) = &self.bot.embedder else { return (None, None) };
+        let mut texts = vec![self.question.text.as_str().to_owned()];
+        if self.question.carried {
+            texts.push(self.question.search.clone());
+        }
+        match embedder.embed(Side::Query, texts).await {
+            Ok(mut vectors) => {
+                let search = vectors.pop();
+                let own = vectors.pop().or_else(|| search.clone());
+                (own, search)
+            }
+            Err(error) => {
+                tracing::error!(conversation = %self.asked.conversation, "searching by keywords only: {}", error::chain(&error));
+                (None, None)
+            }
+        }
+    }
+
+    /// What a tap on an offer leads to.
+    async fn chosen(&mut self, shelf: &Shelf) -> Result<Option<Reply>> {
+        match self.asked.choice.clone() {
+            None => Ok(None),
+            Some(Choice::Person) => self.hand_off(Code::Asked, None).await.map(Some),
+            Some(Choice::NoneOfThese) => self.hand_off(Code::LowConfidence, None).await.map(Some),
+            Some(Choice::Document(id)) => match shelf.document(&id, self.question.lang, self.asked.day) {
+                Some(document) => {
+                    let answered = answer::verbatim(&document, None);
+                    let document_lang = document.lang;
+                    self.send(Outcome::Answer, Some(Mode::Verbatim), Code::Confident, answered, document_lang).await.map(Some)
+                }
+                None => self.hand_off(Code::NoKnowledge, None).await.map(Some),
+            },
+        }
+    }
+
+    /// What the guard settles, given what the judge would do.
+    async fn guarded(&mut self, finding: Option<Finding>, verdict: Verdict) -> Result<Option<Reply>> {
+        let class = finding.map_or(Class::None, |finding| finding.class);
+        let reply = match class {
+            _ if class.situation().is_some() => {
+                let secret = Guard::has_secret(&self.question.text);
+                self.card_to_person(if secret { "secret_masked" } else { class.situation().unwrap_or_default() }, class).await?
+            }
+            Class::Human => self.hand_off(Code::Asked, None).await?,
+            Class::Account => self.hand_off(Code::Account, None).await?,
+            Class::Injection => self.card("injection", Code::Injection).await?,
+            // A greeting in front of a question that we can answer is no small talk.
+            Class::SmallTalk if verdict != Verdict::Answer => self.card("small_talk", Code::SmallTalk).await?,
+            Class::OffTopic if verdict != Verdict::Answer => self.card("off_topic", Code::OffTopic).await?,
+            _ => match self.question.spoken {
+                Spoken::Other => self.card_to_person_for("no_language", Code::NoLanguage, None).await?,
+                Spoken::NoWords if verdict != Verdict::Answer => self.card("small_talk", Code::SmallTalk).await?,
+                _ => return Ok(None),
+            },
+        };
+        Ok(Some(reply))
+    }
+
+    /// The customer says that it still doesn't work after we have answered, or we would say the same once more.
+    fn goes_in_circles(&self) -> bool {
+        let replies = self.asked.history.iter().filter_map(|past| past.reply.as_ref());
+        let tries = replies.clone().filter(|reply| reply.outcome != Outcome::Handoff).count()
+            + self.asked.history.iter().filter(|past| past.from == From::Agent).count();
+        let said_before = self.retrieved.candidates.first().is_some_and(|best| {
+            replies.clone().any(|reply| reply.outcome == Outcome::Answer && reply.documents.contains(&best.document.id))
+        });
+        let complains = case::still_unsolved(self.question.text.as_str());
+        (tries >= 2 && complains) || (tries >= 1 && complains && said_before) || (tries >= 3 && said_before)
+    }
+
+    async fn answer(&mut self, shelf: &Shelf) -> Result<Reply> {
+        let Some(best) = self.retrieved.candidates.first().cloned() else {
+            return self.hand_off(Code::NoKnowledge, None).await;
+        };
+        let started = Instant::now();
+        let mut answered = answer::verbatim(&best.document, best.passage);
+        let mut mode = Mode::Verbatim;
+        if let (true, Some(generator)) = (self.bot.policy.composed, &self.bot.generator) {
+            let evidence = answer::evidence(&self.retrieved);
+            let composed = answer::compose(generator, &self.question, &evidence, self.bot.policy.limit_answer_tokens).await;
+            match composed {
+                Ok(Some(composed)) => (answered, mode) = (composed, Mode::Composed),
+                Ok(None) => {}
+                Err(error) => tracing::warn!("quoting instead of composing: {}", error::chain(&error)),
+            }
+        }
+        if let Some(notice) = shelf.notice_for(&self.retrieved, self.question.lang, self.asked.day) {
+            answered = answer::with_notice(&notice, answered, self.question.lang);
+        }
+        self.step("answer", started);
+        if best.document.lang != self.question.lang {
+            // Only in the other language: the original, labelled, and a person who follows up.
+            let note = phrase(self.question.lang, "other_language_note");
+            answered.text = format!("{note}\n\n{}", answered.text);
+            return self.hand_off(Code::Confident, Some((Mode::Verbatim, answered))).await;
+        }
+        self.send(Outcome::Answer, Some(mode), Code::Confident, answered, best.document.lang).await
+    }
+
+    async fn offer(&mut self) -> Result<Reply> {
+        let offers = self.retrieved.offers(self.question.lang);
+        if offers.is_empty() {
+            return self.hand_off(Code::NoKnowledge, None).await;
+        }
+        let text = phrase(self.question.lang, "offer_intro").to_owned();
+        let mut reply = self.reply(Outcome::Offer, None, Code::LowConfidence, text, Vec::new());
+        reply.offers = offers;
+        Ok(reply)
+    }
+
+    async fn send(&mut self, outcome: Outcome, mode: Option<Mode>, code: Code, answered: Answered, lang: Lang) -> Result<Reply> {
+        let mut reply = self.reply(outcome, mode, code, answered.text, answered.citations);
+        reply.lang = lang;
+        Ok(reply)
+    }
+
+    /// A card that needs no person; one is a tap away.
+    async fn card(&mut self, situation: &str, code: Code) -> Result<Reply> {
+        let card = self.find_card(situation)?;
+        let answered = answer::verbatim(&card, None);
+        self.send(Outcome::Offer, Some(Mode::Card), code, answered, card.lang).await
+    }
+
+    async fn card_to_person(&mut self, situation: &str, class: Class) -> Result<Reply> {
+        self.card_to_person_for(situation, Code::Danger, class.situation()).await
+    }
+
+    async fn card_to_person_for(&mut self, situation: &str, code: Code, danger: Option<&str>) -> Result<Reply> {
+        let card = self.find_card(situation)?;
+        let answered = answer::verbatim(&card, None);
+        let mut reply = self.hand_off(code, Some((Mode::Card, answered))).await?;
+        if let Some(case) = &mut reply.case {
+            case.situate(danger);
+        }
+        Ok(reply)
+    }
+
+    fn find_card(&self, situation: &str) -> Result<Arc<Document>> {
+        let own = self.shelf.as_ref().and_then(|shelf| shelf.document(&format!("card-{situation}"), self.question.lang, self.asked.day));
+        own.or_else(|| phrases::card(situation, self.question.lang).cloned().map(Arc::new))
+            .ok_or_else(|| Error::NotFound { what: "card", id: situation.to_owned() })
+    }
+
+    /// A person takes over, with a case. `said` is what the customer gets besides: a card, or a passage in the other
+    /// language.
+    async fn hand_off(&mut self, code: Code, said: Option<(Mode, Answered)>) -> Result<Reply> {
+        let started = Instant::now();
+        let for_agents = self.for_agents().await;
+        let case = self.case(code, &for_agents);
+        self.step("case", started);
+        let lang = self.question.lang;
+        let (mode, text, citations) = match said {
+            Some((mode, answered)) => (Some(mode), answered.text, answered.citations),
+            None => (None, phrase(lang, &format!("handoff_{}", handoff_phrase(code))).to_owned(), Vec::new()),
+        };
+        let mut reply = self.reply(Outcome::Handoff, mode, code, text, citations);
+        reply.case = Some(case);
+        Ok(reply)
+    }
+
+    /// Past resolutions and internal notes near the question. A handoff does not wait for a search that fails.
+    async fn for_agents(&self) -> Vec<Candidate> {
+        let (Some(shelf), Some(vector)) = (&self.shelf, &self.vector) else { return Vec::new() };
+        shelf.for_agents(vector, self.question.lang, self.asked.day).await.unwrap_or_else(|error| {
+            tracing::warn!("a case without past resolutions: {}", error::chain(&error));
+            Vec::new()
+        })
+    }
+
+    fn case(&self, code: Code, for_agents: &[Candidate]) -> case::Case {
+        let nearest = self.retrieved.candidates.iter().take(4).chain(for_agents);
+        let nearest: Vec<Near> = nearest.map(Candidate::near).collect();
+        let offered = match (&self.asked.choice, self.asked.history.iter().rev().find_map(|past| past.reply.as_ref())) {
+            (Some(Choice::NoneOfThese | Choice::Person), Some(last)) => last.offers.clone(),
+            _ => Vec::new(),
+        };
+        let suggested = self.retrieved.candidates.first().map(|best| {
+            let answered = answer::verbatim(&best.document, best.passage);
+            case::Suggested { document: best.document.id.clone(), revision: best.document.revision.clone(), text: answered.text }
+        });
+        case::write(CaseInput {
+            lang: self.bot.policy.case_lang.unwrap_or(self.question.lang),
+            customer_lang: self.question.lang,
+            message: self.asked.message,
+            text: &self.question.text,
+            history: &self.asked.history,
+            code,
+            confidence: self.confidence,
+            features: &self.features,
+            offered,
+            nearest,
+            suggested,
+        })
+    }
+
+    /// No index: a fixed text and a ticket, or the card that a rule calls for.
+    async fn without_index(&mut self, ruled: Option<Finding>) -> Result<Reply> {
+        if let Some(reply) = self.guarded(ruled, Verdict::HandOff(Code::Error)).await? {
+            return Ok(reply);
+        }
+        let text = phrase(self.question.lang, "no_index").to_owned();
+        self.hand_off(Code::Error, Some((Mode::Card, Answered { text, citations: Vec::new() }))).await
+    }
+
+    /// The reply of a turn in which something broke: sorry, and a person. Must not itself be able to fail.
+    fn failed(&mut self) -> Reply {
+        let case = self.case(Code::Error, &[]);
+        let text = phrase(self.question.lang, "handoff_error").to_owned();
+        let mut reply = self.reply(Outcome::Handoff, None, Code::Error, text, Vec::new());
+        reply.case = Some(case);
+        reply
+    }
+
+    fn reply(&mut self, outcome: Outcome, mode: Option<Mode>, code: Code, text: String, citations: Vec<Citation>) -> Reply {
+        let why = case::why(self.question.lang, code, self.confidence, &self.features);
+        Reply {
+            outcome,
+            mode,
+            text,
+            lang: self.question.lang,
+            confidence: self.confidence,
+            citations,
+            offers: Vec::new(),
+            case: None,
+            ticket: None,
+            conversation: self.asked.conversation.clone(),
+            steps: std::mem::take(&mut self.steps),
+            reason: Reason { code, text: why, features: std::mem::take(&mut self.features) },
+        }
+    }
+
+    fn step(&mut self, step: &str, started: Instant) {
+        self.steps.push(Step { step: step.to_owned(), ms: started.elapsed().as_secs_f64() * 1000.0 });
+    }
+}
+
+/// Which of the handoff phrases fits a code.
+fn handoff_phrase(code: Code) -> &'static str {
+    match code {
+        Code::Asked => "asked",
+        Code::NoKnowledge | Code::OffTopic | Code::SmallTalk | Code::Injection | Code::NoLanguage => "no_knowledge",
+        Code::LowConfidence | Code::Confident => "low_confidence",
+        Code::Account => "account",
+        Code::Danger => "danger",
+        Code::Loop => "loop",
+        Code::Unsupported => "unsupported",
+        Code::Error => "error",
+    }
+}
+
+fn name_of(class: Class) -> String {
+    serde_json::to_value(class).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}

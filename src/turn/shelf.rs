@@ -36,6 +36,17 @@ impl Shelf {
         Shelf { generation, judge, index, statistics, documents: by_id }
     }
 
+    /// The same knowledge with another judge.
+    pub fn with_judge(&self, judge: Judge) -> Self {
+        Shelf {
+            generation: self.generation.clone(),
+            judge,
+            index: self.index.clone(),
+            statistics: self.statistics.clone(),
+            documents: self.documents.clone(),
+        }
+    }
+
     /// The document in `lang` if it exists in it and holds on `day`, else in the other language.
     pub fn document(&self, id: &str, lang: Lang, day: Date) -> Option<Arc<Document>> {
         let languages = self.documents.get(id)?;

@@ -1,0 +1,311 @@
+//! `eval` and `bench`: measuring from the command line.
+
+#![expect(clippy::print_stdout, reason = "this is where figures are printed")]
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
+
+use clap::Args;
+use jiff::{Zoned, civil::Date};
+
+use super::{
+    BenchCommand,
+    open::{Deskhand, Wanted, faults},
+};
+use crate::{
+    config::Settings,
+    error::{Error, Result},
+    eval::{
+        baseline::{self, Tolerance},
+        calibrate::{self, Row, Wanted as Aim},
+        html,
+        report::{JudgeDetails, Report},
+        run::{self, Options},
+        suite::Suite,
+    },
+    index,
+    knowledge::{publish, read, sample},
+    model::{bench, decode::Sampling, embedder::LocalEmbedder, files::Models, generator::LocalGenerator, progress::Progress},
+    safety,
+    turn::{
+        asked::Asked,
+        judge::{FEATURES, Judge},
+    },
+};
+
+/// Suites are read on this day, so that a notice in force stays in force.
+const SUITE_DAY: Date = Date::constant(2026, 11, 22);
+
+/// Options of `deskhand eval run`.
+#[derive(Debug, Args)]
+pub struct EvalRun {
+    /// A suite's name or folder, such as `wallet`
+    #[arg(required_unless_present = "questions")]
+    pub suite: Option<String>,
+    /// Documents to index, instead of a suite's
+    #[arg(long, requires = "questions", value_name = "PATH")]
+    pub knowledge: Option<PathBuf>,
+    /// Questions to ask, JSON lines
+    #[arg(long, requires = "knowledge", value_name = "FILE")]
+    pub questions: Option<PathBuf>,
+    /// Decide with this judge
+    #[arg(long, value_name = "FILE", conflicts_with = "cross_validate")]
+    pub judge: Option<PathBuf>,
+    /// Fit the judge on four fifths by document, score the fifth
+    #[arg(long)]
+    pub cross_validate: bool,
+    /// Compose answers with the generator too
+    #[arg(long)]
+    pub generate: bool,
+    /// Write every figure and every question
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write the report
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Fail where it is worse than this earlier JSON
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+}
+
+/// Options of `deskhand eval calibrate`.
+#[derive(Debug, Args)]
+pub struct EvalCalibrate {
+    /// A suite's name or folder; its split `fit` is fitted on, its split `certify` only certifies
+    pub suite: String,
+    /// Allowed share of wrong answers among those sent
+    #[arg(long, default_value_t = 0.01)]
+    pub risk: f64,
+    /// Where the judge goes [default: calibrated.json in the data folder's `judge`]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// A suite's bot on a data folder of its own, which goes away with it.
+struct Stage {
+    deskhand: Deskhand,
+    suite: Suite,
+    knowledge: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Stage {
+    async fn set(mut settings: Settings, suite: Suite, generate: bool) -> Result<Stage> {
+        settings.answer.composed = generate;
+        let folder = tempfile::tempdir().map_err(Error::outside("making a temporary folder"))?;
+        let wanted = Wanted { generator: generate, sample: false, progress: true, shared_vectors: true };
+        let deskhand = Deskhand::open(folder.path(), settings, wanted).await?;
+        let mut documents = Vec::new();
+        if suite.knowledge.is_empty() {
+            documents = sample::read(SUITE_DAY).documents;
+        }
+        for path in &suite.knowledge {
+            let read = read::read_path(path, SUITE_DAY)?;
+            for fault in faults(&read) {
+                eprintln!("refused: {fault}");
+            }
+            documents.extend(read.documents);
+        }
+        let started = Instant::now();
+        let published = deskhand.publish(documents).await?;
+        eprintln!("{} documents, {} points ready in {:.1} s", published.documents.len(), published.texts.len(), started.elapsed().as_secs_f64());
+        for bad in &suite.bad {
+            eprintln!("passed over: {}:{}: {}", bad.file, bad.line, bad.reason);
+        }
+        Ok(Stage { deskhand, suite, knowledge: publish::hash_of(&published.documents), _folder: folder })
+    }
+
+    fn aim(&self, risk: f64, about: String) -> Aim {
+        Aim {
+            risk,
+            about,
+            fingerprint: self.deskhand.fingerprint(),
+            knowledge: self.knowledge.clone(),
+            ..Aim::new(FEATURES.map(str::to_owned).to_vec(), Zoned::now().date())
+        }
+    }
+}
+
+pub(super) async fn eval_run(settings: Settings, options: EvalRun) -> Result<ExitCode> {
+    let suite = match (&options.suite, &options.knowledge, &options.questions) {
+        (_, Some(knowledge), Some(questions)) => Suite::from_files(std::slice::from_ref(knowledge), std::slice::from_ref(questions))?,
+        (Some(name), ..) => Suite::from_folder(&suite_folder(name)?)?,
+        _ => return Err(Error::invalid("the suite", "none", "a suite, or --knowledge and --questions")),
+    };
+    let stage = Stage::set(settings, suite, options.generate).await?;
+    let run_options = Options { day: SUITE_DAY, progress: true };
+    let mut bot = stage.deskhand.bot.clone();
+    let mut kind = "label-free";
+    if let Some(path) = &options.judge {
+        let json = std::fs::read_to_string(path).map_err(Error::file("reading", path))?;
+        bot = bot.with_judge(Judge::parse(&json)?);
+        kind = "file";
+    }
+    let mut ran = run::run(&bot, &stage.suite, &run_options).await?;
+    if options.cross_validate {
+        let rows: Vec<Row> = ran.records.iter().filter_map(Row::of).collect();
+        let crossed = calibrate::cross_validate(&rows, &stage.aim(0.01, "cross-validated".to_owned()))?;
+        let bots = crossed.judges.iter().map(|judge| run::judge_of(judge).map(|judge| bot.with_judge(judge))).collect::<Result<Vec<_>>>()?;
+        let folds = run::fold_of_questions(&ran.records, &crossed.fold_of);
+        ran = run::run_by_fold(&bots, &folds, &stage.suite, &run_options).await?;
+        kind = "cross-validated";
+    }
+    let details = JudgeDetails { file: options.judge.as_ref().map(|path| path.display().to_string()), ..judge_details(&bot, kind)? };
+    let mut report = Report::new(&stage.suite, ran.records, kind, details, ran.how);
+    report.unknown_documents = ran.unknown_documents;
+    report.how.facts.extend(BTreeMap::from([
+        ("fingerprint".to_owned(), stage.deskhand.fingerprint()),
+        ("knowledge".to_owned(), stage.knowledge.clone()),
+    ]));
+    if let Some(path) = &options.baseline {
+        let json = std::fs::read_to_string(path).map_err(Error::file("reading", path))?;
+        let before: Report = serde_json::from_str(&json).map_err(|error| Error::invalid("the baseline", error.to_string(), "a JSON written by `deskhand eval run`"))?;
+        report.comparison = Some(baseline::compare(&before.records, &report.records, Tolerance::default()));
+    }
+    println!("{}", report.markdown());
+    if let Some(path) = &options.json {
+        let json = serde_json::to_vec_pretty(&report).map_err(Error::outside("writing the figures"))?;
+        std::fs::write(path, json).map_err(Error::file("writing", path))?;
+    }
+    if let Some(path) = &options.html {
+        std::fs::write(path, html::render(&report)?).map_err(Error::file("writing", path))?;
+    }
+    stage.deskhand.close().await?;
+    let failures = report.comparison.map(|comparison| comparison.failures).unwrap_or_default();
+    for failure in &failures {
+        eprintln!("worse than the baseline: {failure}");
+    }
+    Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// The thresholds in force, as the report names them.
+fn judge_details(bot: &crate::turn::Bot, kind: &str) -> Result<JudgeDetails> {
+    let Some(shelf) = bot.shelf().filter(|_| kind != "cross-validated") else { return Ok(JudgeDetails::default()) };
+    // The two rooms describe thresholds and certificates with the same names; the file is the contract between them.
+    let json = serde_json::json!({ "file": null, "thresholds": shelf.judge.thresholds, "certificates": {} });
+    serde_json::from_value(json).map_err(Error::outside("describing the judge"))
+}
+
+pub(super) async fn eval_calibrate(data: &Path, settings: Settings, options: EvalCalibrate) -> Result<ExitCode> {
+    let suite = Suite::from_folder(&suite_folder(&options.suite)?)?;
+    let stage = Stage::set(settings, suite, false).await?;
+    let run_options = Options { day: SUITE_DAY, progress: true };
+    let ran = run::run(&stage.deskhand.bot, &stage.suite, &run_options).await?;
+    let of_split = |split: &str| -> Vec<Row> {
+        let wanted: std::collections::BTreeSet<&str> =
+            stage.suite.questions.iter().filter(|question| question.split.as_deref() == Some(split)).map(|question| question.id.as_str()).collect();
+        ran.records.iter().filter(|record| wanted.contains(record.label.id.as_str())).filter_map(Row::of).collect()
+    };
+    let (fit, certify) = (of_split("fit"), of_split("certify"));
+    let about = format!("suite {}: {} questions to fit, {} to certify", stage.suite.name, fit.len(), certify.len());
+    let calibrated = calibrate::calibrate(&fit, &certify, &stage.aim(options.risk, about))?;
+    for line in &calibrated.said {
+        println!("{line}");
+    }
+    let path = options.out.unwrap_or_else(|| data.join("judge").join("calibrated.json"));
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(Error::file("making the folder", folder))?;
+    }
+    let json = serde_json::to_vec_pretty(&calibrated.judge).map_err(Error::outside("writing the judge"))?;
+    std::fs::write(&path, json).map_err(Error::file("writing", &path))?;
+    println!("written to {}", path.display());
+    stage.deskhand.close().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes a run the baseline. The reason is kept in it.
+pub(super) fn eval_bless(json: &Path, baseline: &Path, why: &str) -> Result<ExitCode> {
+    let text = std::fs::read_to_string(json).map_err(Error::file("reading", json))?;
+    let mut report: Report = serde_json::from_str(&text).map_err(|error| Error::invalid("the run", error.to_string(), "a JSON written by `deskhand eval run`"))?;
+    report.how.facts.insert("blessed_because".to_owned(), why.to_owned());
+    let out = serde_json::to_vec(&report).map_err(Error::outside("writing the baseline"))?;
+    std::fs::write(baseline, out).map_err(Error::file("writing", baseline))?;
+    println!("{} is the baseline now: {why}", baseline.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A folder as typed, or a suite of this repository by its name.
+fn suite_folder(name: &str) -> Result<PathBuf> {
+    let typed = PathBuf::from(name);
+    let named = Path::new("eval/suites").join(name);
+    [typed, named].into_iter().find(|folder| folder.is_dir()).ok_or_else(|| Error::NotFound { what: "suite", id: name.to_owned() })
+}
+
+pub(super) async fn bench(settings: Settings, bench: BenchCommand) -> Result<ExitCode> {
+    let print = |json: bool, report: serde_json::Value| {
+        if json {
+            println!("{report}");
+        } else {
+            println!("{report:#}");
+        }
+        Ok(ExitCode::SUCCESS)
+    };
+    match bench {
+        BenchCommand::Embed(options) => {
+            let path = Models::from_env()?.fetch(&settings.model.embedder, &Progress::stderr())?;
+            let report = bench::embed(&mut LocalEmbedder::load(&path)?, options.runs, 256)?;
+            print(options.json, json(&report)?)
+        }
+        BenchCommand::Generate(options) => {
+            let path = Models::from_env()?.fetch(&settings.model.generator, &Progress::stderr())?;
+            let report = bench::generate(&mut LocalGenerator::load(&path, 4096, Sampling::Greedy)?, options.runs.min(10), 64)?;
+            print(options.json, json(&report)?)
+        }
+        BenchCommand::Search(options) => {
+            let folder = tempfile::tempdir().map_err(Error::outside("making a temporary folder"))?;
+            let plan = index::bench::Plan { points: options.points, searches: options.runs.max(1), ..index::bench::Plan::default() };
+            let report = index::bench::run(folder.path(), plan).await?;
+            print(options.json, json(&report)?)
+        }
+        BenchCommand::Turn(options) => {
+            let report = bench_turns(settings, options.runs).await?;
+            print(options.json, report)
+        }
+    }
+}
+
+/// Whole turns over the sample's own titles, one at a time.
+async fn bench_turns(settings: Settings, runs: usize) -> Result<serde_json::Value> {
+    let stage = Stage::set(settings, Suite::default(), false).await?;
+    let mut questions: Vec<String> = stage.deskhand.bot.shelf().into_iter().flat_map(|shelf| {
+        shelf.documents().flat_map(|document| document.aliases.iter().map(|alias| alias.as_str().to_owned())).collect::<Vec<_>>()
+    }).collect();
+    questions.sort();
+    let mut times: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for at in 0..runs + 20 {
+        let asked = Asked {
+            conversation: "bench".to_owned(),
+            message: 1,
+            text: safety::mask(&questions[at * 7919 % questions.len()]),
+            choice: None,
+            history: Vec::new(),
+            lang: None,
+            day: SUITE_DAY,
+        };
+        let started = Instant::now();
+        let reply = stage.deskhand.bot.turn(asked).await;
+        if at < 20 {
+            continue;
+        }
+        let outcome = format!("turn_{}", super::commands::word(&reply.outcome));
+        times.entry(outcome).or_default().push(started.elapsed().as_secs_f64() * 1000.0);
+        for step in reply.steps {
+            times.entry(step.step).or_default().push(step.ms);
+        }
+    }
+    let percentile = |values: &[f64], percent: f64| crate::eval::intervals::percentile(values, percent);
+    let steps: BTreeMap<String, serde_json::Value> = times
+        .into_iter()
+        .map(|(step, values)| (step, serde_json::json!({ "n": values.len(), "p50_ms": percentile(&values, 50.0), "p99_ms": percentile(&values, 99.0) })))
+        .collect();
+    stage.deskhand.close().await?;
+    Ok(serde_json::json!({ "what": format!("{runs} turns on the sample knowledge, one at a time, after 20 warm-ups"), "steps": steps }))
+}
+
+fn json(report: &impl serde::Serialize) -> Result<serde_json::Value> {
+    serde_json::to_value(report).map_err(Error::outside("writing the figures"))
+}
