@@ -179,7 +179,9 @@ impl Case {
                 },
                 serde_json::Value::String(text) => Value::from(text),
                 serde_json::Value::Array(items) => Value::from(items.into_iter().map(value).collect::<Vec<_>>()),
-                serde_json::Value::Object(fields) => Value::from_pairs(fields.into_iter().map(|(name, field)| (name, value(field)))),
+                serde_json::Value::Object(fields) => {
+                    Value::from_pairs(fields.into_iter().map(|(name, field)| (name, value(field))))
+                }
             }
         }
         serde_json::to_value(self).map_or_else(|_| Value::from(()), value)
@@ -271,8 +273,18 @@ fn said(past: &Past) -> Option<Said> {
 fn masked(messages: &[story::Message<'_>]) -> Vec<String> {
     // The names that `safety` writes into its masks; other brackets are the customer's own.
     const KINDS: &[&str] = &[
-        "seed phrase", "private key", "keystore", "API key", "card number", "ID number", "CVV", "password", "one-time code",
-        "email", "phone", "hash or key",
+        "seed phrase",
+        "private key",
+        "keystore",
+        "API key",
+        "card number",
+        "ID number",
+        "CVV",
+        "password",
+        "one-time code",
+        "email",
+        "phone",
+        "hash or key",
     ];
     let mut counts: BTreeMap<&str, BTreeSet<(u32, &str)>> = BTreeMap::new();
     for (message, text) in messages {

@@ -91,7 +91,8 @@ pub fn sentences(text: &str) -> Vec<&str> {
 
 /// Whether `c`, between `before` (the sentence so far) and `after`, ends a sentence.
 fn ends_here(c: char, before: &str, after: &str) -> bool {
-    const SHORT_FORMS: &[&str] = &["e.g", "i.e", "mr", "mrs", "ms", "dr", "vs", "approx", "a.m", "p.m", "u.s", "inc", "ltd", "ver", "v"];
+    const SHORT_FORMS: &[&str] =
+        &["e.g", "i.e", "mr", "mrs", "ms", "dr", "vs", "approx", "a.m", "p.m", "u.s", "inc", "ltd", "ver", "v"];
     let next = after.chars().next();
     match c {
         '\n' | '\r' | '。' | '！' | '？' => true,
@@ -103,7 +104,8 @@ fn ends_here(c: char, before: &str, after: &str) -> bool {
             let number_follows = after.trim_start().starts_with(|c: char| c.is_ascii_digit());
             let lead = before.trim().trim_start_matches(['-', '*', '#', ' ']);
             let list_number = !lead.is_empty() && lead.len() <= 3 && lead.chars().all(|c| c.is_ascii_digit());
-            follows && !list_number && !SHORT_FORMS.contains(&word.as_str()) && !(word == "no" && number_follows)
+            let short_form = SHORT_FORMS.contains(&word.as_str()) || (word == "no" && number_follows);
+            follows && !list_number && !short_form
         }
     }
 }
@@ -210,8 +212,11 @@ impl Reading {
     fn turned_round(&self, passage: &Reading) -> Vec<String> {
         let held: Vec<&polarity::Mark> = passage.clauses.iter().flat_map(|clause| &clause.marks).collect();
         let said: Vec<&polarity::Mark> = self.clauses.iter().flat_map(|clause| &clause.marks).collect();
-        let mut wrong: Vec<String> =
-            said.iter().filter(|mark| !held.iter().any(|other| mark.held_by(other))).map(|mark| mark.shown.clone()).collect();
+        let mut wrong: Vec<String> = said
+            .iter()
+            .filter(|mark| !held.iter().any(|other| mark.held_by(other)))
+            .map(|mark| mark.shown.clone())
+            .collect();
         for sentence in &self.sentences {
             let share = |other: &Clause| sentence.terms.share_in(&other.terms);
             let closest = passage.sentences.iter().map(share).fold(0.0, f64::max);
@@ -219,7 +224,11 @@ impl Reading {
                 continue;
             }
             let drops = |other: &Clause| -> Option<String> {
-                let mut marks = passage.clauses.iter().filter(|clause| clause.sentence == other.sentence).flat_map(|clause| &clause.marks);
+                let mut marks = passage
+                    .clauses
+                    .iter()
+                    .filter(|clause| clause.sentence == other.sentence)
+                    .flat_map(|clause| &clause.marks);
                 marks.find(|mark| mark.dropped_by(&sentence.terms, &said)).map(|mark| mark.shown.clone())
             };
             let mut nearest = passage.sentences.iter().filter(|other| share(other) >= closest - 1e-9).map(drops);

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::LazyLock};
 
 use regex::Regex;
 
-use super::facts::{pattern, points};
+use super::facts::{MASK, pattern, points};
 use crate::{
     turn::{
         ground::{fold::fold, sentences},
@@ -31,7 +31,7 @@ rules! {
     /// Sentences that ask for something without a question.
     REQUEST: r"(?i)没|未|无法|不了|不能|不行|不到|打不开|失败|请|帮|想|要|希望|求|急|丢|被|错|(?-u:\b)(?:help|need|want|can't|cannot|cant|won't|wont|not|didn't|doesn't|never|fail\w*|stuck|lost|stolen|missing|error|please|wrong|hacked|declined|pending|gone)(?-u:\b)";
     /// Questions that say nothing without the sentence before.
-    GENERIC: r"(?i)^\W*(?:那|现在|这|请问|所以|到底|你们|我|该|应该|so|and|but|please|now|ok|okay)*[\s,]*(?:我?该?怎么办|怎么回事|咋办|咋整|咋回事|怎么弄|怎么处理|怎么解决|为什么|为啥|什么情况|啥情况|怎么样|可以吗|能帮.{0,4}吗|帮.{0,4}吗|好吗|有人吗|是不是啊?|对吗|what (?:should|can|do|shall) (?:i|we) do(?: now)?|what(?:'s| is) (?:going on|wrong|happening|up)|why|how come|can (?:you|anyone|someone) (?:please )?help(?: me)?(?: please)?|any ideas?|what now|please help|how do i fix (?:it|this)|is (?:this|that) normal)[\s啊呢呀吧了?!.,。]*$";
+    GENERIC: r"(?i)^\W*(?:那|现在|这|请问|所以|到底|你们|我|该|应该|so|and|but|please|now|ok|okay)*[\s,]*(?:我?该?怎么办|怎么回事|咋办|咋整|咋回事|怎么弄|怎么处理|怎么解决|为什么|为啥|什么情况|啥情况|怎么样|可以吗|能帮.{0,4}吗|帮.{0,4}吗|好吗|有人吗|是不是啊?|对吗|what (?:should|can|do|shall) (?:i|we) do(?: now)?|what(?:'s| is) (?:going on|wrong|happening|up)|why|how come|can (?:you|anyone|someone) (?:please )?help(?: me)?(?: please)?|any ideas?|what now|please help|how do i fix (?:it|this)|is (?:this|that) normal|when will (?:it|this|that) be \w+|什么时候能?(?:修好|解决|恢复|好)|多久能?(?:修好|解决|恢复|好))[\s啊呢呀吧了?!.,。]*$";
     GREETING: r"(?i)^\W*(?:你好|您好|在吗|嗨|哈喽|早上好|下午好|晚上好|谢谢|多谢|好的|嗯+|哦+|ok|okay|hi|hello|hey|good (?:morning|afternoon|evening)|thanks?(?: you)?|there|dear|team|support|客服|,|\s|none of these|以上都不是|都不是)+[啊呀呢吗]?\W*$";
     /// Speaks of a person at all.
     PERSON: r"(?i)人工|人攻|真人|活人|工作人员|客服|专员|坐席|接线员|主管|经理|有人|人吗|机器|ren ?gong|(?-u:\b)(?:human|person|people|someone|somebody|anyone|agent|representative|rep|operator|support|staff|manager|team|bot|robot|machine|service)(?-u:\b)";
@@ -53,7 +53,8 @@ rules! {
 
     DISPUTE: r"(?i)争议|纠纷|拒付|盗刷|未授权|没有授权|不是我(?:刷|付|操作|买)|重复扣|多扣|扣了两次|乱扣|(?-u:\b)(?:disput\w+|charge ?backs?|unauthori[sz]ed|did(?:n't| not) authori[sz]e|charged twice|double charged?|duplicate charge|fraudulent)(?-u:\b)";
 
-    ABOUT_CARD: r"(?i)卡.{0,6}(?:被拒|拒|扣|刷|消费|付|支付|交易|盗)|刷卡|盗刷|商户|商家|消费|退款|扣款|重复扣|(?-u:\b)(?:cards?|merchant|declined|charged?|charges|chargeback|atm|purchase|refund\w*|contactless|apple pay|google pay)(?-u:\b)";
+    ABOUT_CARD: r"(?i)卡.{0,6}(?:被拒|拒|扣|刷|消费|付|支付|交易|盗)|刷卡|盗刷|商户|商家|消费|退款|扣款|重复扣|(?-u:\b)(?:merchant|declined|charged?|charges|chargeback|atm|purchase|refund\w*|contactless|apple pay|google pay)(?-u:\b)";
+    A_CARD: r"(?i)卡[^死住顿]|卡$|(?-u:\b)cards?(?-u:\b)";
     ABOUT_MOVING: r"(?i)提现|提币|提款|转账|转出|转错|转给|转到|充值|充币|到账|入账|没到|收到|汇款|打款|钱没|币没|付款|交易|哈希|区块|确认数|(?-u:\b)(?:withdr\w+|transfer\w*|deposit\w*|top(?:ped)?[ -]?up|sent|send|sending|arriv\w*|receiv\w*|pending|credited|transaction|tx|payment|payout|wire|bridge|swap)(?-u:\b)";
     ABOUT_CHAIN: r"(?i)币|链|哈希|区块|合约|授权|矿工费|地址|钱包|(?-u:\b)(?:chain|hash|tx|wallet|crypto|coins?|tokens?|gas|nonce|contract|approv\w*|swap|bridge|usdt|usdc|btc|eth|trx|bnb|sol)(?-u:\b)";
     ABOUT_APP: r"(?i)闪退|打不开|白屏|黑屏|卡死|卡住|崩溃|报错|错误|加载|更新|登录不|登不|进不去|没反应|界面|按钮|扫码|推送|(?-u:\b)(?:crash\w*|freez\w*|frozen|won'?t open|blank|bugs?|error|load\w*|update\w*|log ?in|sign in|screen|button|app|face ?id|notification\w*|glitch\w*)(?-u:\b)";
@@ -70,19 +71,27 @@ pub(super) fn unsolved(text: &str) -> bool {
 /// Where the request stands: the last question of the last message that has a matter of its own. A bare "转人工", a
 /// greeting or "still not working" sends the search further back.
 pub(super) fn ask(messages: &[Message<'_>]) -> Option<(u32, Span)> {
-    let with_matter = messages.iter().rev().find(|(_, text)| has_matter(text) && !only_unsolved(text));
-    let chosen = with_matter
+    let chosen = messages
+        .iter()
+        .rev()
+        .find(|(_, text)| carries_a_request(text))
+        .or_else(|| messages.iter().rev().find(|(_, text)| has_matter(text) && !only_unsolved(text)))
         .or_else(|| messages.iter().rev().find(|(_, text)| has_matter(text)))
         .or_else(|| messages.iter().rev().find(|(_, text)| !text.trim().is_empty()))
         .or(messages.last())?;
     let (message, text) = *chosen;
     let pieces = ranges(text);
-    let matters: Vec<&std::ops::Range<usize>> = pieces.iter().filter(|at| has_matter(&text[(*at).clone()])).collect();
+    let kept = |keep: fn(&str) -> bool| pieces.iter().filter(|at| keep(&text[(*at).clone()])).collect::<Vec<_>>();
+    let mut matters = kept(speaks);
+    if matters.is_empty() {
+        matters = kept(has_matter);
+    }
     let found = |rule: &Regex| matters.iter().rposition(|at| rule.is_match(&fold(&text[(*at).clone()])));
     let at = match found(&QUESTION) {
         // "What should I do?" needs what came before it.
         Some(last) if last > 0 && GENERIC.is_match(&fold(&text[matters[last].clone()])) => {
-            matters[last - 1].start..matters[last].end
+            let told = matters[..last].iter().rposition(|at| REQUEST.is_match(&fold(&text[(*at).clone()])));
+            matters[told.unwrap_or(last - 1)].start..matters[last].end
         }
         Some(last) => matters[last].clone(),
         None => {
@@ -95,12 +104,13 @@ pub(super) fn ask(messages: &[Message<'_>]) -> Option<(u32, Span)> {
 
 /// The sentences in which the customer tells what they did already.
 pub(super) fn tried(text: &str) -> Vec<Span> {
-    let told = |piece: &str| {
-        let piece = fold(piece);
-        let zh = TRIED_ZH.is_match(&piece) && DONE_ZH.is_match(&piece) && !NOT_YET_ZH.is_match(&piece);
-        zh || (TRIED_EN.is_match(&piece) && !NOT_YET_EN.is_match(&piece))
-    };
-    ranges(text).into_iter().filter(|at| told(&text[at.clone()])).map(|at| points(text, at)).collect()
+    ranges(text).into_iter().filter(|at| tells_a_try(&text[at.clone()])).map(|at| points(text, at)).collect()
+}
+
+fn tells_a_try(sentence: &str) -> bool {
+    let sentence = fold(sentence);
+    let zh = TRIED_ZH.is_match(&sentence) && DONE_ZH.is_match(&sentence) && !NOT_YET_ZH.is_match(&sentence);
+    zh || (TRIED_EN.is_match(&sentence) && !NOT_YET_EN.is_match(&sentence))
 }
 
 /// `calm`, `worried` or `angry`, by the strongest word of all messages.
@@ -131,10 +141,12 @@ pub(super) fn missing(code: Code, messages: &[Message<'_>], given: &BTreeSet<&st
     if !messages.iter().any(|(_, text)| has_matter(text)) {
         return vec!["problem".to_owned()];
     }
-    let on_chain = ABOUT_CHAIN.is_match(&all) || ["tx_hash", "address", "network", "token"].iter().any(|slot| given.contains(slot));
+    let on_chain = ABOUT_CHAIN.is_match(&all)
+        || ["tx_hash", "address", "network", "token"].iter().any(|slot| given.contains(slot));
     let mut needed: Vec<&str> = Vec::new();
-    let moving = ABOUT_MOVING.is_match(&all);
-    if ABOUT_CARD.is_match(&all) && !(moving && on_chain) {
+    let (moving, app) = (ABOUT_MOVING.is_match(&all), ABOUT_APP.is_match(&all));
+    let paying = ABOUT_CARD.is_match(&all) || (A_CARD.is_match(&all) && !moving && !app);
+    if paying && !(moving && on_chain) {
         needed.extend(["product", "merchant", "time", "amount"]);
     } else if (moving || code == Code::Danger) && on_chain {
         needed.extend(["tx_hash", "network", "amount", "time"]);
@@ -144,7 +156,7 @@ pub(super) fn missing(code: Code, messages: &[Message<'_>], given: &BTreeSet<&st
     } else if moving || code == Code::Danger {
         needed.extend(["order", "bank", "amount", "time"]);
     }
-    if ABOUT_APP.is_match(&all) {
+    if app {
         needed.extend(["app_version", "device"]);
         if all.contains("报错") || all.contains("错误") || all.to_lowercase().contains("error") {
             needed.push("error_code");
@@ -182,6 +194,19 @@ fn has_matter(text: &str) -> bool {
     }
     // One left-over Chinese character or two letters are a filler that the lists do not know.
     han >= 2 || latin >= 3
+}
+
+/// A sentence of the matter itself: not what was tried, not what was masked, not "still not working".
+fn speaks(sentence: &str) -> bool {
+    has_matter(sentence) && !only_unsolved(sentence) && !tells_a_try(sentence) && !MASK.is_match(sentence)
+}
+
+/// A sentence of this message asks for something and says what.
+fn carries_a_request(text: &str) -> bool {
+    ranges(text).into_iter().map(|at| &text[at]).filter(|sentence| speaks(sentence)).any(|sentence| {
+        let sentence = fold(sentence);
+        !GENERIC.is_match(&sentence) && (QUESTION.is_match(&sentence) || REQUEST.is_match(&sentence))
+    })
 }
 
 /// Says only that it did not help: short, and no question of its own.

@@ -71,24 +71,32 @@ static TIME: LazyLock<Regex> = LazyLock::new(|| {
         r"(?i)(?P<part>凌晨|早上|上午|中午|下午|傍晚|晚上)?\s?(?-u:\b)(?P<h>[01]?\d|2[0-4]):(?P<m>[0-5]\d)(?::[0-5]\d)?(?-u:\b)(?:\s?(?P<ap>[ap])\.?m\b\.?)?|(?-u:\b)(?P<h2>1[0-2]|0?\d)\s?(?P<ap2>[ap])\.?m\b\.?|(?P<part3>凌晨|早上|上午|中午|下午|傍晚|晚上)?\s?(?P<h3>\d{1,2}|[一二两三四五六七八九十]{1,3})点(?P<half>半)?(?P<m3>\d{1,2})?(?P<end>钟|整|分)?",
     )
 });
-static PHONE: LazyLock<Regex> = LazyLock::new(|| pattern(r"\+\d[\d ()-]{5,}\d|(?-u:\b)\d{3,4}-\d{3,4}-\d{3,4}(?-u:\b)|(?-u:\b)400[ -]\d{3}[ -]\d{4}(?-u:\b)"));
+static PHONE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"\+\d[\d ()-]{5,}\d|(?-u:\b)\d{3,4}-\d{3,4}-\d{3,4}(?-u:\b)|(?-u:\b)400[ -]\d{3}[ -]\d{4}(?-u:\b)")
+});
 static CODE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"(?i)(?-u:\b)(?:utc|gmt)\s?[+-]\s?\d{1,2}(?::\d\d)?|-\d{4,}(?-u:\b)|(?-u:\b)v?\d+(?:\.\d+){2,}(?-u:\b)|(?-u:\b)v\d+(?:\.\d+)*(?-u:\b)|(?-u:\b)24/7(?-u:\b)|(?-u:\b)[a-z]+[-_]?\d[a-z0-9]*(?:[-_][a-z0-9]+)*(?-u:\b)|(?-u:\b)\d+[a-z]+\d[a-z0-9]*(?-u:\b)|(?-u:\b)\d+(?:st|nd|rd|th|fa|d|g)(?-u:\b)",
     )
 });
 static NUMBER: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"));
-static HAN_NUMBER: LazyLock<Regex> = LazyLock::new(|| pattern("百分之(?P<share>[零一二两三四五六七八九十百]+)|[零〇一二两三四五六七八九十百千万亿半]+"));
+static HAN_NUMBER: LazyLock<Regex> =
+    LazyLock::new(|| pattern("百分之(?P<share>[零一二两三四五六七八九十百]+)|[零〇一二两三四五六七八九十百千万亿半]+"));
 static WORD_NUMBER: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"(?i)(?-u:\b)(?:half an?|an?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty|sixty|ninety|hundred)(?-u:\b)")
+    pattern(
+        r"(?i)(?-u:\b)(?:half an?|an?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty|sixty|ninety|hundred)(?-u:\b)",
+    )
 });
 static TICKER: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?-u:\b)[A-Z]{2,8}(?-u:\b)"));
 static BOLD: LazyLock<Regex> = LazyLock::new(|| pattern(r"\*\*([^*\n]+)\*\*"));
-static ARROW: LazyLock<Regex> = LazyLock::new(|| pattern(r"([\p{L}\p{N}&()/-]+)\*{0,2}\s*(?:->|>)\s*\*{0,2}([\p{L}\p{N}&()/-]+)"));
-static MULTIPLIER: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)^\s?(?:万亿|亿|万|千|百|(?:k|m|bn|million|billion|thousand|hundred)(?-u:\b))"));
+static ARROW: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"([\p{L}\p{N}&()/-]+)\*{0,2}\s*(?:->|>)\s*\*{0,2}([\p{L}\p{N}&()/-]+)"));
+static MULTIPLIER: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"(?i)^\s?(?:万亿|亿|万|千|百|(?:k|m|bn|million|billion|thousand|hundred)(?-u:\b))"));
 static RANGE: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)^\s?(?:-|~|～|—|至|到|to|or|/|and)\s?(?:[¥$€£]\s?)?\d"));
-static BEFORE_MONEY: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"(?i)(?:hk\$|us\$|[¥$€£]|(?-u:\b)(?:usd|cny|rmb|hkd|eur|gbp|jpy|usdt|usdc|btc|eth|bnb|trx|sol))\s?$"));
+static BEFORE_MONEY: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"(?i)(?:hk\$|us\$|[¥$€£]|(?-u:\b)(?:usd|cny|rmb|hkd|eur|gbp|jpy|usdt|usdc|btc|eth|bnb|trx|sol))\s?$")
+});
 
 /// Units by name: what a text may write right behind a number, and the one name for it.
 static UNITS: LazyLock<Vec<(&'static str, Regex)>> = LazyLock::new(|| {
@@ -130,7 +138,9 @@ static UNITS: LazyLock<Vec<(&'static str, Regex)>> = LazyLock::new(|| {
         ("gb", "GB", "gb"),
         ("age", "周?岁", "years? (?:old|of age)"),
     ];
-    let read = |(name, zh, en): &(&'static str, &str, &str)| (*name, pattern(&format!(r"(?i)^[ -]?(?:{zh}|(?:{en})(?-u:\b))")));
+    let read = |(name, zh, en): &(&'static str, &str, &str)| {
+        (*name, pattern(&format!(r"(?i)^[ -]?(?:{zh}|(?:{en})(?-u:\b))")))
+    };
     units.iter().map(read).collect()
 });
 
@@ -158,7 +168,10 @@ impl Claims {
         let bare = bare(folded);
         let held = |claim: &&Claim| match claim.sort {
             Sort::Label => stands_in(&claim.canonical, &bare),
-            Sort::Path => passage.all.iter().any(|other| other.sort == Sort::Path && same_step(&claim.canonical, &other.canonical)),
+            Sort::Path => passage
+                .all
+                .iter()
+                .any(|other| other.sort == Sort::Path && same_step(&claim.canonical, &other.canonical)),
             Sort::Ticker => passage.words.contains(&claim.canonical) || passage.states(claim),
             _ => passage.states(claim),
         };
@@ -167,13 +180,17 @@ impl Claims {
 
     /// Whether these claims hold that one, with its bound unless they leave the bound open.
     pub(super) fn states(&self, claim: &Claim) -> bool {
-        let mut same = self.all.iter().filter(|other| other.sort == claim.sort && other.canonical == claim.canonical).peekable();
-        same.peek().is_some() && same.any(|other| claim.bound.is_none() || other.bound.is_none() || claim.bound == other.bound)
+        let mut same =
+            self.all.iter().filter(|other| other.sort == claim.sort && other.canonical == claim.canonical).peekable();
+        same.peek().is_some()
+            && same.any(|other| claim.bound.is_none() || other.bound.is_none() || claim.bound == other.bound)
     }
 
     /// The claims that a clause can give to the wrong thing.
     pub(super) fn measured(&self) -> impl Iterator<Item = &Claim> {
-        self.all.iter().filter(|claim| matches!(claim.sort, Sort::Quantity | Sort::Time | Sort::Date | Sort::Phone | Sort::Link))
+        self.all
+            .iter()
+            .filter(|claim| matches!(claim.sort, Sort::Quantity | Sort::Time | Sort::Date | Sort::Phone | Sort::Link))
     }
 
     /// Whether there is a claim of the same sort and unit.
@@ -197,7 +214,11 @@ struct Reader<'t> {
 
 impl Reader<'_> {
     fn add(&mut self, sort: Sort, canonical: String, at: std::ops::Range<usize>) {
-        let bound = if matches!(sort, Sort::Quantity | Sort::Time | Sort::Date) { bound(&self.text[..at.start], &self.text[at.end..]) } else { None };
+        let bound = if matches!(sort, Sort::Quantity | Sort::Time | Sort::Date) {
+            bound(&self.text[..at.start], &self.text[at.end..])
+        } else {
+            None
+        };
         let shown = self.text[at].trim().to_owned();
         self.claims.push(Claim { sort, canonical, bound, shown });
     }
@@ -208,7 +229,8 @@ impl Reader<'_> {
     }
 
     fn simple(&mut self, rule: &Regex, sort: Sort, canonical: fn(&str) -> String) {
-        let found: Vec<_> = rule.find_iter(&self.rest).map(|found| (found.range(), canonical(found.as_str()))).collect();
+        let found: Vec<_> =
+            rule.find_iter(&self.rest).map(|found| (found.range(), canonical(found.as_str()))).collect();
         for (at, canonical) in found {
             self.add(sort, canonical, at.clone());
             self.blank(at);
@@ -257,9 +279,16 @@ impl Reader<'_> {
     fn dates(&mut self) {
         let mut found = Vec::new();
         for date in DATE.captures_iter(&self.rest) {
-            let part = |names: [&str; 4]| names.iter().find_map(|name| date.name(name)).map(|part| part.as_str().to_lowercase());
-            let (Some(month), Some(day)) = (part(["m1", "m2", "m3", "m4"]), part(["d1", "d2", "d3", "d4"])) else { continue };
-            let month = MONTH.split('|').position(|name| month.starts_with(name)).map_or(month.clone(), |at| (at + 1).to_string());
+            let part = |names: [&str; 4]| {
+                names.iter().find_map(|name| date.name(name)).map(|part| part.as_str().to_lowercase())
+            };
+            let (Some(month), Some(day)) = (part(["m1", "m2", "m3", "m4"]), part(["d1", "d2", "d3", "d4"])) else {
+                continue;
+            };
+            let month = MONTH
+                .split('|')
+                .position(|name| month.starts_with(name))
+                .map_or(month.clone(), |at| (at + 1).to_string());
             let Some(whole) = date.get(0) else { continue };
             found.push((whole.range(), part(["y1", "y2", "y3", "y4"]), decimal(&month, 0), decimal(&day, 0)));
         }
@@ -278,14 +307,20 @@ impl Reader<'_> {
             let name = |names: &[&str]| names.iter().find_map(|name| time.name(name)).map(|part| part.as_str());
             let (Some(whole), Some(hour)) = (time.get(0), name(&["h", "h2", "h3"])) else { continue };
             let part = name(&["part", "part3"]);
-            let on_the_point = name(&["half", "end"]).is_some() || part.is_some() || hour.chars().all(|c| c.is_ascii_digit());
+            let on_the_point =
+                name(&["half", "end"]).is_some() || part.is_some() || hour.chars().all(|c| c.is_ascii_digit());
             if !on_the_point {
                 // "一点" is "a little", not one o'clock.
                 continue;
             }
-            let Some(mut hour) = hour.parse::<u32>().ok().or_else(|| han_value(hour).and_then(|value| value.parse().ok())) else { continue };
+            let Some(mut hour) =
+                hour.parse::<u32>().ok().or_else(|| han_value(hour).and_then(|value| value.parse().ok()))
+            else {
+                continue;
+            };
             let minute = if name(&["half"]).is_some() { "30" } else { name(&["m", "m3"]).unwrap_or("00") };
-            let later = matches!(part, Some("下午" | "傍晚" | "晚上")) || matches!(name(&["ap", "ap2"]), Some("p" | "P"));
+            let later =
+                matches!(part, Some("下午" | "傍晚" | "晚上")) || matches!(name(&["ap", "ap2"]), Some("p" | "P"));
             if later && hour < 12 {
                 hour += 12;
             } else if matches!(name(&["ap", "ap2"]), Some("a" | "A")) && hour == 12 {
@@ -311,7 +346,11 @@ impl Reader<'_> {
             let canonical: String = match () {
                 () if code.starts_with('-') => code,
                 () if code.starts_with("utc") || code.starts_with("gmt") => code.replace(' ', "").replace("gmt", "utc"),
-                () => code.strip_prefix('v').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())).unwrap_or(&code).replace(['-', '_'], ""),
+                () => code
+                    .strip_prefix('v')
+                    .filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+                    .unwrap_or(&code)
+                    .replace(['-', '_'], ""),
             };
             self.add(Sort::Code, canonical, at.clone());
             self.blank(at);
@@ -322,6 +361,7 @@ impl Reader<'_> {
         let found: Vec<_> = NUMBER.find_iter(&self.rest).map(|found| found.range()).collect();
         // From the right: "3-5 days" gives its unit to the 3.
         let mut next: Option<(usize, i32, &'static str)> = None;
+        let mut read = Vec::new();
         for at in found.into_iter().rev() {
             let after = &self.rest[at.end..];
             let multiplier = MULTIPLIER.find(after).map_or("", |found| found.as_str());
@@ -341,7 +381,8 @@ impl Reader<'_> {
                 && next_start <= end + 8
             {
                 let between = self.rest[..at.start].to_lowercase();
-                let pair = !self.rest[end..].trim_start().to_lowercase().starts_with("and") || between.trim_end().ends_with("between");
+                let pair = !self.rest[end..].trim_start().to_lowercase().starts_with("and")
+                    || between.trim_end().ends_with("between");
                 if pair {
                     name = if name.is_empty() { next_unit } else { name };
                     exponent = if multiplier.is_empty() && !next_unit.is_empty() { next_exponent } else { exponent };
@@ -351,6 +392,9 @@ impl Reader<'_> {
             next = Some((start, exponent, name));
             let value = decimal(&self.rest[at.clone()], exponent);
             self.add(Sort::Quantity, format!("{value} {name}"), start..end);
+            read.push(start..end);
+        }
+        for at in read {
             self.blank(at);
         }
     }
@@ -384,9 +428,24 @@ impl Reader<'_> {
                 "a" | "an" | "one" => "1",
                 word => {
                     const WORDS: &[(&str, &str)] = &[
-                        ("two", "2"), ("three", "3"), ("four", "4"), ("five", "5"), ("six", "6"), ("seven", "7"), ("eight", "8"),
-                        ("nine", "9"), ("ten", "10"), ("eleven", "11"), ("twelve", "12"), ("fifteen", "15"), ("twenty", "20"),
-                        ("thirty", "30"), ("forty", "40"), ("fifty", "50"), ("sixty", "60"), ("ninety", "90"),
+                        ("two", "2"),
+                        ("three", "3"),
+                        ("four", "4"),
+                        ("five", "5"),
+                        ("six", "6"),
+                        ("seven", "7"),
+                        ("eight", "8"),
+                        ("nine", "9"),
+                        ("ten", "10"),
+                        ("eleven", "11"),
+                        ("twelve", "12"),
+                        ("fifteen", "15"),
+                        ("twenty", "20"),
+                        ("thirty", "30"),
+                        ("forty", "40"),
+                        ("fifty", "50"),
+                        ("sixty", "60"),
+                        ("ninety", "90"),
                     ];
                     WORDS.iter().find(|(name, _)| *name == word).map_or("100", |(_, value)| value)
                 }
@@ -400,8 +459,10 @@ impl Reader<'_> {
 
     /// Words in capitals, unless the whole sentence shouts or the capitals only stress.
     fn tickers(&mut self) {
-        const STRESS: &[&str] =
-            &["NOT", "NO", "OK", "AND", "OR", "NEVER", "DO", "ANY", "ALL", "YOU", "ONLY", "MUST", "DON", "IF", "BE", "IS", "TO", "THE", "CANNOT", "ALWAYS", "AM", "PM"];
+        const STRESS: &[&str] = &[
+            "NOT", "NO", "OK", "AND", "OR", "NEVER", "DO", "ANY", "ALL", "YOU", "ONLY", "MUST", "DON", "IF", "BE",
+            "IS", "TO", "THE", "CANNOT", "ALWAYS", "AM", "PM",
+        ];
         let found: Vec<_> = TICKER.find_iter(&self.rest).map(|found| found.range()).collect();
         for at in found {
             if !STRESS.contains(&&self.rest[at.clone()]) {
@@ -413,11 +474,19 @@ impl Reader<'_> {
 
 /// What the words around a number make of it.
 fn bound(before: &str, after: &str) -> Option<&'static str> {
-    static BEHIND: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)^\s?(?:(?P<within>以内|之内|内|or less|or fewer|以下|封顶)|(?P<after>以?后|之后|later)|(?P<before>以?前|之前)|(?P<least>以上|起|or more))"));
-    static AHEAD: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(r"(?i)(?:(?P<within>within|under|less than|up to|at most|no more than|not more than|maximum(?: of)?|不超过|不多于|不高于|至多|最多|最高|低于|少于|小于)|(?P<after>after|超过)|(?P<before>before|by|no later than|不晚于)|(?P<least>at least|minimum(?: of)?|no less than|not less than|more than|over|above|至少|最少|最低|不低于|不少于|高于|多于|大于|满))(?: the| about)?\s?[:¥$€£]?\s?$")
+    static BEHIND: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(
+            r"(?i)^\s?(?:(?P<within>以内|之内|内|or less|or fewer|以下|封顶)|(?P<after>以?后|之后|later)|(?P<before>以?前|之前)|(?P<least>以上|起|or more))",
+        )
     });
-    let named = |found: regex::Captures<'_>| ["within", "after", "before", "least"].into_iter().find(|name| found.name(name).is_some());
+    static AHEAD: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(
+            r"(?i)(?:(?P<within>within|under|less than|up to|at most|no more than|not more than|maximum(?: of)?|不超过|不多于|不高于|至多|最多|最高|低于|少于|小于)|(?P<after>after|超过)|(?P<before>before|by|no later than|不晚于)|(?P<least>at least|minimum(?: of)?|no less than|not less than|more than|over|above|至少|最少|最低|不低于|不少于|高于|多于|大于|满))(?: the| about)?\s?[:¥$€£]?\s?$",
+        )
+    });
+    let named = |found: regex::Captures<'_>| {
+        ["within", "after", "before", "least"].into_iter().find(|name| found.name(name).is_some())
+    };
     BEHIND.captures(after).and_then(named).or_else(|| AHEAD.captures(before).and_then(named))
 }
 
@@ -476,7 +545,10 @@ fn han_value(text: &str) -> Option<String> {
     }
     let (mut total, mut section, mut digit) = (0u64, 0u64, None::<u64>);
     for c in text.chars() {
-        if let Some(value) = "零一二三四五六七八九".chars().position(|numeral| numeral == c || (c == '两' && numeral == '二') || (c == '〇' && numeral == '零')) {
+        if let Some(value) = "零一二三四五六七八九"
+            .chars()
+            .position(|numeral| numeral == c || (c == '两' && numeral == '二') || (c == '〇' && numeral == '零'))
+        {
             digit = Some(value as u64);
             continue;
         }
@@ -509,13 +581,17 @@ fn stands_in(label: &str, text: &str) -> bool {
     !label.is_empty()
         && text.match_indices(label).any(|(at, _)| {
             let (before, after) = (text[..at].chars().next_back(), text[at + label.len()..].chars().next());
-            !(word(before) && word(label.chars().next())) && !(word(after) && word(label.chars().next_back()))
+            let cut = (word(before) && word(label.chars().next())) || (word(after) && word(label.chars().next_back()));
+            !cut
         })
 }
 
 /// Whether two steps of a path are the same one. A sentence without emphasis runs the words before a path into it
 /// ("打开我的 > 帮助"), so one left side may end with the other, and one right side begin with the other.
 fn same_step(own: &str, other: &str) -> bool {
-    let (Some((left, right)), Some((other_left, other_right))) = (own.split_once('>'), other.split_once('>')) else { return false };
-    (left.ends_with(other_left) || other_left.ends_with(left)) && (right.starts_with(other_right) || other_right.starts_with(right))
+    let (Some((left, right)), Some((other_left, other_right))) = (own.split_once('>'), other.split_once('>')) else {
+        return false;
+    };
+    (left.ends_with(other_left) || other_left.ends_with(left))
+        && (right.starts_with(other_right) || other_right.starts_with(right))
 }

@@ -140,7 +140,10 @@ fn names_what_is_missing_as_the_sentence_writes_it() {
 fn splits_at_full_stops_and_nowhere_else() {
     for (text, expected) in [
         ("手续费为 1.5%。请稍候！好吗？", &["手续费为 1.5%。", "请稍候！", "好吗？"] as &[&str]),
-        ("It costs 1.5 USD. See https://tern.example/a?b=1. Done!", &["It costs 1.5 USD.", "See https://tern.example/a?b=1.", "Done!"]),
+        (
+            "It costs 1.5 USD. See https://tern.example/a?b=1. Done!",
+            &["It costs 1.5 USD.", "See https://tern.example/a?b=1.", "Done!"],
+        ),
         ("1. Open **Me**.\n2. Tap **Help**.", &["1. Open **Me**.", "2. Tap **Help**."]),
         ("他说：“好。”然后走了。", &["他说：“好。”", "然后走了。"]),
         ("Use it, e.g. for tests. Call no. 5 now.", &["Use it, e.g. for tests.", "Call no. 5 now."]),
