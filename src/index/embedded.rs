@@ -30,8 +30,8 @@ use super::{
     Bm25, BuildTimes, Cosine, Filter, Hit, Index, Marker, Opened, Point, Rebuild, Vector, check_points, check_vector,
     columns,
     folder::{
-        LOCK_FILE, LOG_FOLDER, New, OnDisk, bytes_of, copy, need_space, read_marker, reader_name, remove, size_bytes,
-        sweep, take_lock, write_marker,
+        LOCK_FILE, LOG_FOLDER, New, OnDisk, bytes_of, copy, digest, need_space, read_marker, reader_name, remove,
+        size_bytes, sweep, take_lock, write_marker,
     },
     hit_of, rank,
     shard::{Building, Nearest, Shard, engine_filter, guarded, stored_vector},
@@ -336,10 +336,16 @@ fn serve(shared: &Shared, lock: Arc<File>, folder: New, building: Building, gene
     let optimised = Instant::now();
     drop(shard);
     remove(&folder.path.join(LOG_FOLDER));
-    let marker = Marker { generation, fingerprint: shared.fingerprint.clone(), dimensions: shared.dimensions, count };
-    let on_disk = OnDisk { marker, points: folder.name.clone(), operations };
-    let next = load(&shared.folder, on_disk.clone(), Some(lock)).map_err(Error::index("loading"))?;
-    write_marker(&shared.folder, &on_disk)?;
+    let marker = Marker {
+        generation: generation.clone(),
+        fingerprint: shared.fingerprint.clone(),
+        dimensions: shared.dimensions,
+        count,
+    };
+    let on_disk = OnDisk { marker, points: folder.name.clone(), operations, digest: String::new() };
+    let mut next = load(&shared.folder, on_disk, Some(lock)).map_err(Error::index("loading"))?;
+    next.on_disk.digest = digest(&folder.path)?; // After loading, which may add an empty segment.
+    write_marker(&shared.folder, &next.on_disk)?;
     folder.keep();
     match shared.swap(Some(Arc::new(next))) {
         Some(before) => before.retired.store(true, Ordering::Release),
@@ -351,7 +357,7 @@ fn serve(shared: &Shared, lock: Arc<File>, folder: New, building: Building, gene
         optimise_ms: milliseconds(optimised - written),
         swap_ms: milliseconds(optimised.elapsed()),
     });
-    tracing::info!(count, generation = on_disk.marker.generation, "the index is in service");
+    tracing::info!(count, generation, "the index is in service");
     Ok(())
 }
 
@@ -378,6 +384,9 @@ fn close(shared: &Shared) -> Result<()> {
 fn load_current(folder: &Path, dimensions: usize, fingerprint: &str, lock: &Arc<File>) -> Result<Generation, Rebuild> {
     let on_disk = read_marker(folder)?;
     on_disk.marker.check(dimensions, fingerprint)?;
+    let path = folder.join(&on_disk.points);
+    remove(&path.join(LOG_FOLDER)); // Nothing reads it, and a kill may leave it torn.
+    check_digest(&path, &on_disk)?;
     load(folder, on_disk, Some(Arc::clone(lock)))
 }
 
@@ -393,27 +402,34 @@ fn load_copy(folder: &Path, dimensions: usize, fingerprint: &str) -> Result<Gene
         let copied = std::fs::create_dir(&to)
             .map_err(Error::file("making the folder", &to))
             .and_then(|()| take_lock(&to.join(LOCK_FILE)))
-            .and_then(|lock| copy(&from, &to).map(|()| lock));
+            .and_then(|lock| copy(&from, &to).map(|()| lock))
+            .map_err(|error| Rebuild::Damaged(chain(&error)))
+            .and_then(|lock| check_digest(&to, &on_disk).map(|()| lock));
         match copied {
             Ok(lock) => {
                 let generation = load(folder, on_disk, lock.map(Arc::new))?;
                 generation.retired.store(true, Ordering::Release);
                 return Ok(generation);
             }
-            Err(error) => problem = Rebuild::Damaged(chain(&error)),
+            Err(why) => problem = why,
         }
         remove(&to);
     }
     Err(problem)
 }
 
+fn check_digest(path: &Path, on_disk: &OnDisk) -> Result<(), Rebuild> {
+    let found = digest(path).map_err(|error| Rebuild::Damaged(chain(&error)))?;
+    if found != on_disk.digest {
+        return Err(Rebuild::Damaged("the files are not those that were written".into()));
+    }
+    Ok(())
+}
+
 fn load(folder: &Path, on_disk: OnDisk, lock: Option<Arc<File>>) -> Result<Generation, Rebuild> {
     let path = folder.join(&on_disk.points);
     let expected = on_disk.marker.count;
     let loaded = guarded("loading", || {
-        if !path.is_dir() {
-            return Err(Error::Index { act: "loading", cause: format!("no folder `{}`", on_disk.points).into() });
-        }
         let shard = Shard::load(&path, on_disk.marker.dimensions)?;
         let found = shard.count()?;
         Ok((shard, found))

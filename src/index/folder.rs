@@ -15,6 +15,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{Marker, Point, Rebuild};
@@ -29,6 +30,8 @@ const READER_PREFIX: &str = "reader-";
 const EMPTY_SHARD_BYTES: u64 = 64 << 20;
 /// The engine's own name for its log folder.
 pub const LOG_FOLDER: &str = "wal";
+/// The engine's own name for its settings, written in another order each time.
+const ENGINE_SETTINGS: &str = "edge_config.json";
 
 /// The marker file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,6 +42,8 @@ pub struct OnDisk {
     pub points: String,
     /// Operations that the shard's segments have seen; later ones must be numbered above.
     pub operations: u64,
+    /// [`digest`] of the points folder.
+    pub digest: String,
 }
 
 /// What is in service, as the marker says it.
@@ -158,24 +163,76 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
 }
 
 fn copy_file(from: &Path, to: &Path) -> std::io::Result<()> {
-    use std::io::{Read, Seek, SeekFrom, Write};
-    let (mut source, mut target) = (File::open(from)?, File::create(to)?);
-    let mut block = vec![0; 64 << 10];
-    let mut length = 0;
-    loop {
-        let read = source.read(&mut block)?;
-        if read == 0 {
-            break;
-        }
-        if block[..read].iter().all(|byte| *byte == 0) {
-            target.seek(SeekFrom::Current(read as i64))?;
-        } else {
-            target.write_all(&block[..read])?;
-        }
-        length += read as u64;
-    }
+    use std::io::{Seek, SeekFrom, Write};
+    let mut target = File::create(to)?;
+    let length = for_each_filled_block(from, |at, block| {
+        target.seek(SeekFrom::Start(at))?;
+        target.write_all(block)
+    })?;
     target.set_len(length)?;
     target.sync_all()
+}
+
+/// Names, lengths and content of everything that searches read. The engine does not notice by itself when, say, a
+/// storage file is gone: it starts an empty one, and a search would find less without a word.
+pub fn digest(folder: &Path) -> Result<String> {
+    let mut hash = Sha256::new();
+    for path in files(folder)? {
+        let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
+        hash.update((name.len() as u64).to_be_bytes());
+        hash.update(name);
+        let length = for_each_filled_block(&path, |at, block| {
+            hash.update(at.to_be_bytes());
+            hash.update(block);
+            Ok(())
+        });
+        hash.update(length.map_err(Error::file("reading", &path))?.to_be_bytes());
+    }
+    Ok(hex::encode(hash.finalize()))
+}
+
+/// The files of a shard in order, but for its log, our lock and the engine's settings (which we hand in anew).
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(Error::file("reading the folder", folder))? {
+        let entry = entry.map_err(Error::file("reading the folder", folder))?;
+        let name = entry.file_name();
+        if name == LOG_FOLDER || name == LOCK_FILE || name == ENGINE_SETTINGS {
+            continue;
+        }
+        if entry.path().is_dir() { found.extend(files(&entry.path())?) } else { found.push(entry.path()) }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Hands each block that is not all zeros to `visit`, with its place; returns the length of the file.
+fn for_each_filled_block(
+    path: &Path,
+    mut visit: impl FnMut(u64, &[u8]) -> std::io::Result<()>,
+) -> std::io::Result<u64> {
+    use std::io::Read;
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    let mut source = File::open(path)?;
+    let mut block = vec![0; ZEROS.len()];
+    let mut at = 0;
+    loop {
+        // Whole blocks, wherever the system stops a read: the digest depends on where blocks begin.
+        let mut filled = 0;
+        while filled < block.len() {
+            match source.read(&mut block[filled..])? {
+                0 => break,
+                read => filled += read,
+            }
+        }
+        if filled == 0 {
+            return Ok(at);
+        }
+        if block[..filled] != ZEROS[..filled] {
+            visit(at, &block[..filled])?;
+        }
+        at += filled as u64;
+    }
 }
 
 /// Bytes that a folder really takes on the disk, near enough.
@@ -239,6 +296,9 @@ mod tests {
         assert_eq!(std::fs::read(to.join("empty")).unwrap(), Vec::<u8>::new());
         assert!(!to.join(LOG_FOLDER).exists());
         assert!(size_bytes(&to) <= size_bytes(&from));
+        assert_eq!(digest(&to).unwrap(), digest(&from).unwrap());
+        std::fs::write(to.join("empty"), [0]).unwrap();
+        assert_ne!(digest(&to).unwrap(), digest(&from).unwrap());
     }
 
     #[test]

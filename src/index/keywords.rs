@@ -26,9 +26,9 @@ use crate::words::Lang;
 /// How fast repeating a term stops to help. 1.2 is the low end of the range that the source recommends (1.2 to 2):
 /// our texts are short, and a word said twice says little more.
 pub const K1: f32 = 1.2;
-/// How much a long text is held back. 0.5 is the low end of the source's range (0.5 to 0.8): points of one role
-/// are of like length already.
-pub const B: f32 = 0.5;
+/// How much a long text is held back. 0.75 is the usual value, in the source's range (0.5 to 0.8); whole documents,
+/// where it matters most, differ much in length.
+pub const B: f32 = 0.75;
 
 /// Cuts text into terms.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! WHICH POINTS ARE NEAR? The only room that knows Qdrant.
 //!
-//! A document becomes several [`Point`]s: its question, every alias, each short line and each chunk of its body.
+//! A document becomes several [`Point`]s: its question, every alias, each short line and each chunk of its body, and
+//! the whole of it as terms.
 //! A point holds numbers and identifiers, never text: a leak through the index is impossible by construction.
 //!
 //! ```text
@@ -149,11 +150,13 @@ pub enum Role {
     Line,
     /// A chunk of the body.
     Chunk,
+    /// Everything the document says, its question several times: found by its terms only, without a vector.
+    Whole,
 }
 
 impl Role {
-    /// All four, in the order of the enum.
-    pub const ALL: [Role; 4] = [Role::Question, Role::Alias, Role::Line, Role::Chunk];
+    /// All of them, in the order of the enum.
+    pub const ALL: [Role; 5] = [Role::Question, Role::Alias, Role::Line, Role::Chunk, Role::Whole];
 
     /// The lowercase word, as in the payload.
     pub fn as_str(self) -> &'static str {
@@ -162,6 +165,7 @@ impl Role {
             Role::Alias => "alias",
             Role::Line => "line",
             Role::Chunk => "chunk",
+            Role::Whole => "whole",
         }
     }
 
@@ -169,7 +173,7 @@ impl Role {
     pub fn vector(self) -> Vector {
         match self {
             Role::Question | Role::Alias => Vector::Question,
-            Role::Line | Role::Chunk => Vector::Passage,
+            Role::Line | Role::Chunk | Role::Whole => Vector::Passage,
         }
     }
 }
@@ -181,7 +185,7 @@ impl std::str::FromStr for Role {
         Role::ALL
             .into_iter()
             .find(|role| role.as_str() == text)
-            .ok_or_else(|| Error::invalid("the role", format!("`{text}`"), "question, alias, line or chunk"))
+            .ok_or_else(|| Error::invalid("the role", format!("`{text}`"), "question, alias, line, chunk or whole"))
     }
 }
 
@@ -268,12 +272,15 @@ pub struct Filter {
     pub product: Option<String>,
     /// Holds on this day.
     pub on: Option<Date>,
+    /// Made from one of these texts.
+    pub roles: Vec<Role>,
 }
 
 impl Filter {
     /// Whether a point passes. The engines evaluate the same conditions; this is their specification.
     pub fn admits(&self, point: &Point) -> bool {
         self.lang.is_none_or(|lang| point.lang == lang)
+            && (self.roles.is_empty() || self.roles.contains(&point.role))
             && (self.kinds.is_empty() || self.kinds.contains(&point.kind))
             && self.audience.is_none_or(|audience| point.audience == audience)
             && (self.tags.is_empty() || self.tags.iter().any(|tag| point.tags.contains(tag)))
@@ -431,7 +438,7 @@ impl Index {
     }
 }
 
-/// Payload keys, the same on both bodies. What [`INDEXED`] lists gets a payload index.
+/// Payload keys, the same on both bodies.
 mod field {
     pub const DOCUMENT: &str = "document";
     pub const REVISION: &str = "revision";
@@ -447,9 +454,9 @@ mod field {
     pub const START: &str = "start";
     pub const END: &str = "end";
 
-    /// Fields that are compared as words.
-    pub const KEYWORDS: [&str; 6] = [DOCUMENT, LANG, KIND, AUDIENCE, TAGS, PRODUCT];
-    /// Fields that are compared as numbers.
+    /// Fields that are compared as words. They get a payload index.
+    pub const KEYWORDS: [&str; 7] = [DOCUMENT, LANG, KIND, AUDIENCE, TAGS, PRODUCT, ROLE];
+    /// Fields that are compared as numbers. They get one too.
     pub const INTEGERS: [&str; 2] = [FROM, UNTIL];
 }
 

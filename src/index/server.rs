@@ -538,6 +538,9 @@ fn engine_filter(filter: &Filter) -> Option<EngineFilter> {
     if !filter.kinds.is_empty() {
         any_of(field::KIND, filter.kinds.iter().map(|kind| kind.as_str().into()).collect());
     }
+    if !filter.roles.is_empty() {
+        any_of(field::ROLE, filter.roles.iter().map(|role| role.as_str().into()).collect());
+    }
     if let Some(audience) = filter.audience {
         any_of(field::AUDIENCE, vec![audience.as_str().into()]);
     }

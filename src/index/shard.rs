@@ -218,6 +218,9 @@ pub fn engine_filter(filter: &Filter) -> Result<Option<qdrant_edge::Filter>> {
     if !filter.kinds.is_empty() {
         any_of(field::KIND, filter.kinds.iter().map(|kind| kind.as_str()).collect());
     }
+    if !filter.roles.is_empty() {
+        any_of(field::ROLE, filter.roles.iter().map(|role| role.as_str()).collect());
+    }
     if let Some(audience) = filter.audience {
         any_of(field::AUDIENCE, vec![audience.as_str()]);
     }
@@ -248,4 +251,28 @@ pub fn guarded<T>(act: &'static str, work: impl FnOnce() -> Result<T>) -> Result
             .unwrap_or("a panic without text");
         Err(Error::Index { act, cause: format!("the engine stopped: {said}").into() })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_the_engine_is_an_error_with_its_words() {
+        let error = guarded::<()>("flushing", || panic!("disk is {}", "full")).unwrap_err();
+        assert_eq!(chain(&error), "flushing the index: the engine stopped: disk is full");
+    }
+
+    /// The engine flushes in its own `Drop`, and a panic there while another unwinds would end the process.
+    #[test]
+    fn a_shard_that_cannot_be_flushed_is_closed_without_a_panic() {
+        let folder = tempfile::tempdir().unwrap();
+        let shard = Shard::create(folder.path(), 4).unwrap();
+        std::fs::remove_dir_all(folder.path()).unwrap();
+        let result = guarded::<()>("writing", move || {
+            let _dropped_while_unwinding = shard;
+            panic!("first")
+        });
+        assert!(chain(&result.unwrap_err()).contains("first"));
+    }
 }
