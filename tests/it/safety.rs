@@ -3,6 +3,8 @@
 //! The generator makes phrases and keys with the libraries' own encoders and breaks them in the ways people and attackers
 //! do. A leak is any three consecutive words, or eight consecutive characters of a key, that survive.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
 use std::{collections::BTreeMap, path::Path, time::Instant};
 
 use bip39::{Language, Mnemonic};
