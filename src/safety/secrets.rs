@@ -149,7 +149,9 @@ pub(super) fn masks_in(text: &str) -> Vec<(SecretKind, usize, std::ops::Range<us
         let Ok(value) = number[..digits].parse::<usize>() else { continue };
         let tail = &number[digits..];
         let after = match kind {
-            SecretKind::Hex => tail.strip_prefix(": ").and_then(|ends| ends.find(']').filter(|at| *at <= 13)).map(|at| at + 3),
+            SecretKind::Hex => {
+                tail.strip_prefix(": ").and_then(|ends| ends.find(']').filter(|at| *at <= 13)).map(|at| at + 3)
+            }
             _ => tail.starts_with(']').then_some(1),
         };
         let Some(after) = after else { continue };
