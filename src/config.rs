@@ -23,6 +23,11 @@ pub const DEFAULTS: &str = include_str!("config.default.toml");
 pub struct Secret(String);
 
 impl Secret {
+    /// Takes a secret that did not come from the settings, for instance one made at the start.
+    pub fn new(secret: impl Into<String>) -> Self {
+        Secret(secret.into())
+    }
+
     /// The secret itself; empty when none is set.
     pub fn reveal(&self) -> &str {
         &self.0
@@ -70,6 +75,9 @@ pub struct Server {
     pub allowed_origins: Vec<String>,
     pub body_limit_bytes: usize,
     pub heartbeat_s: u64,
+    pub messages_per_minute: u32,
+    pub proxy_header: String,
+    pub connections_limit: usize,
     pub queue_limit: usize,
     pub stop_after_s: u64,
 }
@@ -174,6 +182,8 @@ const RANGES: &[(&str, f64, f64)] = &[
     ("server.port", 0.0, 65535.0),
     ("server.body_limit_bytes", 1024.0, 16_777_216.0),
     ("server.heartbeat_s", 1.0, 300.0),
+    ("server.messages_per_minute", 0.0, 1_000_000.0),
+    ("server.connections_limit", 1.0, 1_000_000.0),
     ("server.queue_limit", 1.0, 100_000.0),
     ("server.stop_after_s", 0.0, 600.0),
     ("question.limit_characters", 16.0, 100_000.0),
@@ -334,6 +344,12 @@ fn check(table: &Table, faults: &mut Vec<String>) {
             }
         }
         Ok(_) => {}
+    }
+    for origin in get("server.allowed_origins").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://")).unwrap_or_default();
+        if host.is_empty() || host.contains(|c: char| !(c.is_ascii_alphanumeric() || "-.:[]".contains(c))) {
+            faults.push(format!("  server.allowed_origins: found `{origin}`, expected scheme and host only, such as https://app.example"));
+        }
     }
     let token = get("server.agent_token").and_then(Value::as_str).unwrap_or_default();
     if !token.is_empty() && token.len() < 16 {

@@ -18,14 +18,29 @@
 //! `store` -> `error`. Invariants: text reaches a sink only as [`safety::Masked`]; a failed search is an error,
 //! never "no passages"; the eval suite, the test page and the live chat run the same [`turn::Bot::turn`].
 
+<<<<<<< HEAD
+pub mod turn;
+
+pub mod safety;
+
+pub mod model;
+
+pub mod index;
+
 pub mod knowledge;
 
 pub mod store;
 
-pub mod safety;
+pub mod desk;
+
+pub mod http;
+
+pub mod eval;
+
+pub mod cli;
+
+pub mod config;
 
 pub mod words;
 
 pub mod error;
-
-pub mod index;

@@ -1,3 +1,5 @@
 //! Runs one command; prints the error chain and a hint.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    deskhand::cli::main()
+}

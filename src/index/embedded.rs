@@ -12,9 +12,8 @@
 //! kills the process, so free space is checked first.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     fs::File,
-    panic::AssertUnwindSafe,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError, RwLock, Weak,
@@ -24,34 +23,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-use qdrant_edge::{
-    CountRequest, CreateIndex, Distance, EdgeConfig, EdgeShard, EdgeSparseVectorParams, EdgeVectorParams,
-    FieldIndexOperations, NamedQuery, OperationError, Payload, PayloadFieldSchema, PayloadSchemaType, PointId,
-    PointInsertOperations, PointOperations, PointStructPersisted, QueryEnum, QueryRequest, ScoredPoint, ScoringQuery,
-    SearchParams, SparseVector, UpdateOperation, VectorInternal, VectorPersisted, VectorStructPersisted, WalOptions,
-    WithPayloadInterface, WithVector,
-};
-use serde_json::json;
+use qdrant_edge::{SparseVector, VectorInternal};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::{
-    ANY_PRODUCT, Bm25, BuildTimes, Cosine, Filter, GRAPH_WIDTH, Hit, Index, Marker, Opened, Point, Rebuild, Vector,
-    check_points, check_vector, columns, day_number, field,
+    Bm25, BuildTimes, Cosine, Filter, Hit, Index, Marker, Opened, Point, Rebuild, Vector, check_points, check_vector,
+    columns,
     folder::{
         LOCK_FILE, LOG_FOLDER, New, OnDisk, bytes_of, copy, need_space, read_marker, reader_name, remove, size_bytes,
         sweep, take_lock, write_marker,
     },
-    hit_of, payload_of, rank, vector_name,
+    hit_of, rank,
+    shard::{Building, Nearest, Shard, engine_filter, guarded, stored_vector},
+    vector_name,
 };
 use crate::{
-    error::{Cause, Error, Result, chain},
+    error::{Error, Result, chain},
     words::Lang,
 };
 
-/// Points in one write to the engine: large enough to be quick, small enough for its log's segments.
-const BATCH_POINTS: usize = 512;
-/// Documents in one delete: each is a clause of one filter.
-const BATCH_DOCUMENTS: usize = 128;
 /// Writes that may wait for the owner thread.
 const WAITING_WRITES: usize = 4;
 /// How long closing waits for searches that still run.
@@ -101,9 +91,8 @@ impl Embedded {
         let lock = take_lock(&folder.join(LOCK_FILE))?.map(Arc::new);
         let found = match &lock {
             Some(lock) => {
-                let found = load_current(folder, dimensions, fingerprint, lock);
-                sweep(folder, found.as_ref().ok().map(|generation| generation.on_disk.points.as_str()));
-                found
+                sweep(folder);
+                load_current(folder, dimensions, fingerprint, lock)
             }
             None => load_copy(folder, dimensions, fingerprint),
         };
@@ -138,19 +127,41 @@ impl Embedded {
         exact: bool,
     ) -> Result<Vec<Hit<Cosine>>> {
         check_vector(query, self.shared.dimensions, false)?;
-        let query = query.to_vec();
-        let filter = engine_filter(filter)?;
+        let (query, filter) = (query.to_vec(), engine_filter(filter)?);
         self.search(limit, move |shard| {
-            let params = SearchParams { exact, hnsw_ef: Some(GRAPH_WIDTH), ..SearchParams::default() };
             let mut hits = Vec::new();
             for name in which.names() {
-                let found = nearest(shard, name, VectorInternal::Dense(query.clone()), &filter, limit, Some(params))?;
-                for point in found {
+                let request = Nearest { using: name, filter: &filter, limit, exact, with_vector: false };
+                for point in request.to(shard, VectorInternal::Dense(query.clone()))? {
                     hits.push(hit_of(&point.payload.unwrap_or_default().0, Cosine(point.score))?);
                 }
             }
-            rank(&mut hits, limit, |score| score.0);
+            rank(&mut hits, limit, |hit| hit, |score| score.0);
             Ok(hits)
+        })
+        .await
+    }
+
+    pub(super) async fn search_dense_with_vectors(
+        &self,
+        which: Vector,
+        query: &[f32],
+        filter: &Filter,
+        limit: usize,
+    ) -> Result<Vec<(Hit<Cosine>, Vec<f32>)>> {
+        check_vector(query, self.shared.dimensions, false)?;
+        let (query, filter) = (query.to_vec(), engine_filter(filter)?);
+        self.search(limit, move |shard| {
+            let mut found = Vec::new();
+            for name in which.names() {
+                let request = Nearest { using: name, filter: &filter, limit, exact: false, with_vector: true };
+                for point in request.to(shard, VectorInternal::Dense(query.clone()))? {
+                    let vector = stored_vector(point.vector, name)?;
+                    found.push((hit_of(&point.payload.unwrap_or_default().0, Cosine(point.score))?, vector));
+                }
+            }
+            rank(&mut found, limit, |(hit, _)| hit, |score| score.0);
+            Ok(found)
         })
         .await
     }
@@ -166,12 +177,14 @@ impl Embedded {
         let limit = if terms.is_empty() { 0 } else { limit };
         self.search(limit, move |shard| {
             let query = SparseVector::new(terms, weights).map_err(Error::index("searching"))?;
-            let found = nearest(shard, vector_name::TERMS, VectorInternal::Sparse(query), &filter, limit, None)?;
-            let mut hits = found
+            let using = vector_name::TERMS;
+            let request = Nearest { using, filter: &filter, limit, exact: true, with_vector: false };
+            let mut hits = request
+                .to(shard, VectorInternal::Sparse(query))?
                 .into_iter()
                 .map(|point| hit_of(&point.payload.unwrap_or_default().0, Bm25(point.score)))
                 .collect::<Result<Vec<_>>>()?;
-            rank(&mut hits, limit, |score| score.0);
+            rank(&mut hits, limit, |hit| hit, |score| score.0);
             Ok(hits)
         })
         .await
@@ -181,21 +194,21 @@ impl Embedded {
     async fn search<T: Send + 'static>(
         &self,
         limit: usize,
-        work: impl FnOnce(&EdgeShard) -> Result<Vec<T>> + Send + 'static,
+        work: impl FnOnce(&Shard) -> Result<Vec<T>> + Send + 'static,
     ) -> Result<Vec<T>> {
         let _turn = self.shared.searches.acquire().await.map_err(Error::index("searching"))?;
         let generation = self.shared.in_service()?;
         if limit == 0 {
             return Ok(Vec::new());
         }
-        tokio::task::spawn_blocking(move || guarded("searching", || work(generation.shard.engine()?)))
+        tokio::task::spawn_blocking(move || guarded("searching", || work(&generation.shard)))
             .await
             .map_err(Error::index("searching"))?
     }
 
     pub(super) async fn count(&self) -> Result<usize> {
         let generation = self.shared.in_service()?;
-        tokio::task::spawn_blocking(move || guarded("counting", || count(generation.shard.engine()?)))
+        tokio::task::spawn_blocking(move || guarded("counting", || generation.shard.count()))
             .await
             .map_err(Error::index("counting"))?
     }
@@ -259,29 +272,6 @@ impl Shared {
     }
 }
 
-/// The engine's shard, closed under guard: it flushes when dropped and panics when it cannot, and a panic that
-/// escapes while another one unwinds ends the process.
-struct Shard(Option<EdgeShard>);
-
-impl Shard {
-    fn engine(&self) -> Result<&EdgeShard> {
-        self.0.as_ref().ok_or(Error::Stopped("the index"))
-    }
-
-    fn close(&mut self) {
-        let engine = self.0.take();
-        if let Err(error) = guarded("closing", || Ok(drop(engine))) {
-            tracing::warn!(error = %chain(&error), "an index shard did not close cleanly");
-        }
-    }
-}
-
-impl Drop for Shard {
-    fn drop(&mut self) {
-        self.close();
-    }
-}
-
 impl Drop for Generation {
     fn drop(&mut self) {
         self.shard.close(); // Before its files go.
@@ -294,16 +284,18 @@ impl Drop for Generation {
 /// The owner thread: one write after the other until the last handle is gone.
 fn own(shared: &Weak<Shared>, inbox: &mpsc::Receiver<Write>) {
     while let (Ok(job), Some(shared)) = (inbox.recv(), shared.upgrade()) {
-        // A caller that no longer listens loses nothing: the write has happened, the marker says so.
-        let _ = match job {
+        let (done, result) = match job {
             Write::Rebuild { generation, points, done } => {
-                done.send(guarded("rebuilding", || rebuild(&shared, generation, points)))
+                (done, guarded("rebuilding", || rebuild(&shared, generation, points)))
             }
             Write::Update { generation, upsert, delete, done } => {
-                done.send(guarded("updating", || update(&shared, generation, upsert, delete)))
+                (done, guarded("updating", || update(&shared, generation, upsert, delete)))
             }
-            Write::Close { done } => done.send(close(&shared)),
+            Write::Close { done } => (done, close(&shared)),
         };
+        drop(shared); // First: a caller that drops the index next wants the folder free.
+        // A caller that no longer listens loses nothing: the write has happened, the marker says so.
+        let _ = done.send(result);
     }
 }
 
@@ -312,8 +304,7 @@ fn rebuild(shared: &Shared, generation: String, points: Vec<Point>) -> Result<()
     check_points(&points, shared.dimensions)?;
     need_space(&shared.folder, bytes_of(&points, shared.dimensions))?;
     let folder = New::folder(&shared.folder)?;
-    let shard = EdgeShard::new(&folder.path, engine_config(shared.dimensions)).map_err(Error::index("creating"))?;
-    let mut building = Building { started: Instant::now(), shard: Shard(Some(shard)), operations: 0 };
+    let mut building = Building::new(Shard::create(&folder.path, shared.dimensions)?);
     building.create_field_indexes()?;
     building.upsert(points)?;
     serve(shared, lock, folder, building, generation)
@@ -326,9 +317,7 @@ fn update(shared: &Shared, generation: String, upsert: Vec<Point>, delete: Vec<(
     need_space(&shared.folder, 2 * size_bytes(&current.folder) + bytes_of(&upsert, shared.dimensions))?;
     let folder = New::folder(&shared.folder)?;
     copy(&current.folder, &folder.path)?;
-    let config = engine_config(shared.dimensions);
-    let shard = EdgeShard::load(&folder.path, Some(config)).map_err(Error::index("loading"))?;
-    let mut building = Building { started: Instant::now(), shard: Shard(Some(shard)), operations: 0 };
+    let mut building = Building::new(Shard::load(&folder.path, shared.dimensions)?);
     building.catch_up(current.on_disk.operations)?;
     building.create_field_indexes()?;
     let replaced = upsert.iter().map(|point| (point.document.clone(), point.lang));
@@ -341,11 +330,9 @@ fn update(shared: &Shared, generation: String, upsert: Vec<Point>, delete: Vec<(
 /// Makes what was built durable, loads it as a later start would, and swaps it in.
 fn serve(shared: &Shared, lock: Arc<File>, folder: New, building: Building, generation: String) -> Result<()> {
     let Building { started, shard, operations } = building;
-    let engine = shard.engine()?;
     let written = Instant::now();
-    engine.optimize().map_err(Error::index("optimising"))?;
-    engine.flush();
-    let count = count(engine)?;
+    shard.finish()?;
+    let count = shard.count()?;
     let optimised = Instant::now();
     drop(shard);
     remove(&folder.path.join(LOG_FOLDER));
@@ -354,8 +341,9 @@ fn serve(shared: &Shared, lock: Arc<File>, folder: New, building: Building, gene
     let next = load(&shared.folder, on_disk.clone(), Some(lock)).map_err(Error::index("loading"))?;
     write_marker(&shared.folder, &on_disk)?;
     folder.keep();
-    if let Some(before) = shared.swap(Some(Arc::new(next))) {
-        before.retired.store(true, Ordering::Release);
+    match shared.swap(Some(Arc::new(next))) {
+        Some(before) => before.retired.store(true, Ordering::Release),
+        None => sweep(&shared.folder), // What was found unfit at the start.
     }
     let milliseconds = |time: Duration| time.as_millis() as u64;
     *shared.last_build.lock().unwrap_or_else(PoisonError::into_inner) = Some(BuildTimes {
@@ -384,156 +372,6 @@ fn close(shared: &Shared) -> Result<()> {
     }
     drop(lock);
     Ok(())
-}
-
-/// A shard that nobody searches yet.
-struct Building {
-    started: Instant,
-    shard: Shard,
-    operations: u64,
-}
-
-impl Building {
-    fn apply(&mut self, operation: UpdateOperation) -> Result<()> {
-        self.operations += 1;
-        self.shard.engine()?.update(operation).map_err(Error::index("writing"))
-    }
-
-    /// Numbers operations above those that the segments have seen: the log was removed after the build.
-    fn catch_up(&mut self, seen: u64) -> Result<()> {
-        for _ in 0..=seen {
-            self.apply(UpdateOperation::PointOperation(PointOperations::DeletePoints { ids: Vec::new() }))?;
-        }
-        Ok(())
-    }
-
-    fn create_field_indexes(&mut self) -> Result<()> {
-        let keywords = field::KEYWORDS.map(|name| (name, PayloadSchemaType::Keyword));
-        let integers = field::INTEGERS.map(|name| (name, PayloadSchemaType::Integer));
-        for (name, schema) in keywords.into_iter().chain(integers) {
-            let field_name =
-                name.parse().map_err(|()| Error::Index { act: "writing", cause: "a field name".into() })?;
-            let field_schema = Some(PayloadFieldSchema::FieldType(schema));
-            self.apply(UpdateOperation::FieldIndexOperation(FieldIndexOperations::CreateIndex(CreateIndex {
-                field_name,
-                field_schema,
-            })))?;
-        }
-        Ok(())
-    }
-
-    fn upsert(&mut self, points: Vec<Point>) -> Result<()> {
-        let mut points = points.into_iter().peekable();
-        while points.peek().is_some() {
-            let batch = points.by_ref().take(BATCH_POINTS).map(engine_point).collect::<Result<Vec<_>>>()?;
-            let batch = PointInsertOperations::PointsList(batch);
-            self.apply(UpdateOperation::PointOperation(PointOperations::UpsertPoints(batch)))?;
-        }
-        Ok(())
-    }
-
-    fn delete(&mut self, documents: Vec<(String, Lang)>) -> Result<()> {
-        for batch in documents.chunks(BATCH_DOCUMENTS) {
-            let any: Vec<_> = batch
-                .iter()
-                .map(|(document, lang)| {
-                    json!({"must": [
-                        {"key": field::DOCUMENT, "match": {"value": document}},
-                        {"key": field::LANG, "match": {"value": lang.as_str()}},
-                    ]})
-                })
-                .collect();
-            let filter = serde_json::from_value(json!({"should": any})).map_err(Error::index("writing"))?;
-            self.apply(UpdateOperation::PointOperation(PointOperations::DeletePointsByFilter(filter)))?;
-        }
-        Ok(())
-    }
-}
-
-fn nearest(
-    shard: &EdgeShard,
-    using: &str,
-    query: VectorInternal,
-    filter: &Option<qdrant_edge::Filter>,
-    limit: usize,
-    params: Option<SearchParams>,
-) -> Result<Vec<ScoredPoint>> {
-    let query = QueryEnum::Nearest(NamedQuery { query, using: Some(using.into()) });
-    shard
-        .query(QueryRequest {
-            prefetches: Vec::new(),
-            query: Some(ScoringQuery::Vector(query)),
-            filter: filter.clone(),
-            score_threshold: None,
-            limit,
-            offset: 0,
-            params,
-            with_vector: WithVector::Bool(false),
-            with_payload: WithPayloadInterface::Bool(true),
-        })
-        .map_err(Error::index("searching"))
-}
-
-fn count(shard: &EdgeShard) -> Result<usize> {
-    shard.count(CountRequest { filter: None, exact: true }).map_err(Error::index("counting"))
-}
-
-fn engine_config(dimensions: usize) -> EdgeConfig {
-    let dense = || EdgeVectorParams::builder(dimensions, Distance::Cosine).build();
-    // The default log segment is 32 MiB, allocated at once, for a log that nobody reads.
-    let wal = WalOptions { segment_capacity: 4 << 20, ..WalOptions::default() };
-    EdgeConfig::builder()
-        .vector(vector_name::QUESTION, dense())
-        .vector(vector_name::PASSAGE, dense())
-        .sparse_vector(vector_name::TERMS, EdgeSparseVectorParams::builder().build())
-        .wal_options(wal)
-        .build()
-}
-
-fn engine_point(point: Point) -> Result<PointStructPersisted> {
-    let mut vectors = HashMap::new();
-    let payload = Payload(payload_of(&point));
-    let id = PointId::Uuid(point.id());
-    if !point.terms.is_empty() {
-        let (terms, weights) = columns(&point.terms);
-        let sparse = SparseVector::new(terms, weights).map_err(Error::index("writing"))?;
-        vectors.insert(vector_name::TERMS.to_owned(), VectorPersisted::Sparse(sparse));
-    }
-    if !point.vector.is_empty() {
-        for name in point.role.vector().names() {
-            vectors.insert((*name).to_owned(), VectorPersisted::Dense(point.vector.clone()));
-        }
-    }
-    Ok(PointStructPersisted { id, vector: VectorStructPersisted::Named(vectors), payload: Some(payload) })
-}
-
-/// The conditions in the engine's own JSON form.
-fn engine_filter(filter: &Filter) -> Result<Option<qdrant_edge::Filter>> {
-    let mut must = Vec::new();
-    let mut any_of = |key: &str, values: Vec<&str>| must.push(json!({"key": key, "match": {"any": values}}));
-    if let Some(lang) = filter.lang {
-        any_of(field::LANG, vec![lang.as_str()]);
-    }
-    if !filter.kinds.is_empty() {
-        any_of(field::KIND, filter.kinds.iter().map(|kind| kind.as_str()).collect());
-    }
-    if let Some(audience) = filter.audience {
-        any_of(field::AUDIENCE, vec![audience.as_str()]);
-    }
-    if !filter.tags.is_empty() {
-        any_of(field::TAGS, filter.tags.iter().map(String::as_str).collect());
-    }
-    if let Some(product) = &filter.product {
-        any_of(field::PRODUCT, vec![product, ANY_PRODUCT]);
-    }
-    if let Some(day) = filter.on {
-        must.push(json!({"key": field::FROM, "range": {"lte": day_number(day)}}));
-        must.push(json!({"key": field::UNTIL, "range": {"gte": day_number(day)}}));
-    }
-    if must.is_empty() {
-        return Ok(None);
-    }
-    serde_json::from_value(json!({"must": must})).map(Some).map_err(Error::index("searching"))
 }
 
 /// Loads what the marker names. Everything that a rebuild mends is a reason, not an error.
@@ -576,9 +414,8 @@ fn load(folder: &Path, on_disk: OnDisk, lock: Option<Arc<File>>) -> Result<Gener
         if !path.is_dir() {
             return Err(Error::Index { act: "loading", cause: format!("no folder `{}`", on_disk.points).into() });
         }
-        let config = engine_config(on_disk.marker.dimensions);
-        let shard = Shard(Some(EdgeShard::load(&path, Some(config)).map_err(Error::index("loading"))?));
-        let found = count(shard.engine()?)?;
+        let shard = Shard::load(&path, on_disk.marker.dimensions)?;
+        let found = shard.count()?;
         Ok((shard, found))
     });
     let (shard, found) = loaded.map_err(|error| Rebuild::Damaged(chain(&error)))?;
@@ -587,17 +424,4 @@ fn load(folder: &Path, on_disk: OnDisk, lock: Option<Arc<File>>) -> Result<Gener
         return Err(Rebuild::Count { found, expected });
     }
     Ok(generation)
-}
-
-/// Turns a panic of the engine into an error. Nothing that the work touched is used after one: a build is thrown
-/// away, a search has nothing of its own, and the engine's locks do not poison.
-fn guarded<T>(act: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let said = panic
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| panic.downcast_ref::<&str>().copied())
-            .unwrap_or("a panic without text");
-        Err(Error::Index { act, cause: format!("the engine stopped: {said}").into() })
-    })
 }

@@ -116,10 +116,11 @@ pub fn reader_name() -> String {
 }
 
 /// Removes what a crash left: points that no marker names, copies whose reader is gone.
-pub fn sweep(folder: &Path, in_service: Option<&str>) {
+pub fn sweep(folder: &Path) {
+    let in_service = read_marker(folder).ok().map(|on_disk| on_disk.points);
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let left_points = name.starts_with(POINTS_PREFIX) && Some(name.as_str()) != in_service;
+        let left_points = name.starts_with(POINTS_PREFIX) && Some(&name) != in_service.as_ref();
         let left_copy =
             name.starts_with(READER_PREFIX) && matches!(take_lock(&entry.path().join(LOCK_FILE)), Ok(Some(_)));
         if left_points || left_copy {
@@ -215,4 +216,48 @@ pub fn need_space(folder: &Path, bytes: u64) -> Result<()> {
         return Err(Error::Index { act: "writing", cause: cause.into() });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_the_same_with_its_holes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        std::fs::create_dir_all(from.join("inner")).unwrap();
+        std::fs::create_dir_all(from.join(LOG_FOLDER)).unwrap();
+        std::fs::create_dir(&to).unwrap();
+        let mut content = vec![0; 300_000];
+        content[150_000] = 7;
+        std::fs::write(from.join("inner").join("chunk"), &content).unwrap();
+        std::fs::write(from.join("empty"), []).unwrap();
+        std::fs::write(from.join(LOG_FOLDER).join("open-1"), [1]).unwrap();
+        copy(&from, &to).unwrap();
+        assert_eq!(std::fs::read(to.join("inner").join("chunk")).unwrap(), content);
+        assert_eq!(std::fs::read(to.join("empty")).unwrap(), Vec::<u8>::new());
+        assert!(!to.join(LOG_FOLDER).exists());
+        assert!(size_bytes(&to) <= size_bytes(&from));
+    }
+
+    #[test]
+    fn a_build_that_cannot_fit_is_refused_before_it_starts() {
+        let folder = tempfile::tempdir().unwrap();
+        need_space(folder.path(), 1).unwrap();
+        let error = need_space(folder.path(), u64::MAX).unwrap_err();
+        let said = crate::error::chain(&error);
+        assert!(said.contains("MiB free in") && said.contains("MiB needed"), "{said}");
+    }
+
+    #[test]
+    fn a_lock_is_held_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(LOCK_FILE);
+        let held = take_lock(&path).unwrap();
+        assert!(held.is_some());
+        assert!(take_lock(&path).unwrap().is_none());
+        drop(held);
+        assert!(take_lock(&path).unwrap().is_some());
+    }
 }

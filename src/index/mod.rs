@@ -23,6 +23,10 @@ pub mod keywords;
 
 pub mod server;
 
+mod shard;
+
+pub mod statistics;
+
 mod terms;
 
 mod wallet_words;
@@ -345,6 +349,21 @@ impl Index {
         }
     }
 
+    /// The same through the graph, each hit with its stored vector (unit length): for rankings that compare the hits
+    /// with each other.
+    pub async fn search_dense_with_vectors(
+        &self,
+        which: Vector,
+        query: &[f32],
+        filter: &Filter,
+        limit: usize,
+    ) -> Result<Vec<(Hit<Cosine>, Vec<f32>)>> {
+        match self {
+            Index::Embedded(index) => index.search_dense_with_vectors(which, query, filter, limit).await,
+            Index::Server(index) => index.search_dense_with_vectors(which, query, filter, limit).await,
+        }
+    }
+
     /// The points with the highest sum of query weight times point weight over shared terms, best first; always
     /// exact. `query` comes from [`keywords::Frequencies::query`]; without terms nothing can be found.
     pub async fn search_terms(&self, query: &[(u32, f32)], filter: &Filter, limit: usize) -> Result<Vec<Hit<Bm25>>> {
@@ -555,11 +574,12 @@ fn columns(terms: &[(u32, f32)]) -> (Vec<u32>, Vec<f32>) {
 }
 
 /// Best first; equal scores in the order of document, language, role and ordinal, so that a search repeats itself.
-fn rank<S: Copy>(hits: &mut Vec<Hit<S>>, limit: usize, score: impl Fn(S) -> f32) {
-    hits.sort_by(|a, b| {
-        score(b.score)
-            .total_cmp(&score(a.score))
+fn rank<T, S>(found: &mut Vec<T>, limit: usize, hit: impl Fn(&T) -> &Hit<S>, score: impl Fn(&S) -> f32) {
+    found.sort_by(|a, b| {
+        let (a, b) = (hit(a), hit(b));
+        score(&b.score)
+            .total_cmp(&score(&a.score))
             .then_with(|| (&a.document, a.lang, a.role, a.ordinal).cmp(&(&b.document, b.lang, b.role, b.ordinal)))
     });
-    hits.truncate(limit);
+    found.truncate(limit);
 }

@@ -19,7 +19,7 @@ use qdrant_client::{
         CreateFieldIndexCollectionBuilder, Distance, FieldType, Filter as EngineFilter, GetPointsBuilder, PointId,
         PointStruct, Query, QueryPointsBuilder, Range, RetrievedPoint, ScoredPoint, ScrollPointsBuilder,
         SearchParamsBuilder, SparseVectorParamsBuilder, SparseVectorsConfigBuilder, UpsertPointsBuilder, Value,
-        Vector as EngineVector, VectorInput, VectorParamsBuilder, VectorsConfigBuilder,
+        Vector as EngineVector, VectorInput, VectorParamsBuilder, VectorsConfigBuilder, VectorsSelector, vector_output,
     },
 };
 use uuid::Uuid;
@@ -150,14 +150,40 @@ impl Server {
         if limit > 0 {
             for name in which.names() {
                 let query = VectorInput::new_dense(query.to_vec());
-                for point in self.nearest(name, query, filter, limit, exact).await? {
+                for point in self.nearest(name, query, filter, limit, exact, false).await? {
                     let score = Cosine(point.score);
                     hits.push(hit_of(&Payload::from(point.payload).into(), score)?);
                 }
             }
         }
-        rank(&mut hits, limit, |score| score.0);
+        rank(&mut hits, limit, |hit| hit, |score| score.0);
         Ok(hits)
+    }
+
+    pub(super) async fn search_dense_with_vectors(
+        &self,
+        which: Vector,
+        query: &[f32],
+        filter: &Filter,
+        limit: usize,
+    ) -> Result<Vec<(Hit<Cosine>, Vec<f32>)>> {
+        check_vector(query, self.shared.dimensions, false)?;
+        self.in_service()?;
+        let mut found = Vec::new();
+        if limit > 0 {
+            for name in which.names() {
+                let query = VectorInput::new_dense(query.to_vec());
+                for point in self.nearest(name, query, filter, limit, false, true).await? {
+                    let stored = point.vectors.as_ref().and_then(|vectors| vectors.get_vector_by_name(name));
+                    let Some(vector_output::Vector::Dense(vector)) = stored else {
+                        return Err(damaged(format!("a hit without its `{name}` vector")));
+                    };
+                    found.push((hit_of(&Payload::from(point.payload).into(), Cosine(point.score))?, vector.data));
+                }
+            }
+        }
+        rank(&mut found, limit, |(hit, _)| hit, |score| score.0);
+        Ok(found)
     }
 
     pub(super) async fn search_terms(
@@ -172,12 +198,12 @@ impl Server {
             return Ok(Vec::new());
         }
         let query = VectorInput::new_sparse(terms, weights);
-        let found = self.nearest(vector_name::TERMS, query, filter, limit, true).await?;
+        let found = self.nearest(vector_name::TERMS, query, filter, limit, true, false).await?;
         let mut hits = found
             .into_iter()
             .map(|point| hit_of(&Payload::from(point.payload).into(), Bm25(point.score)))
             .collect::<Result<Vec<_>>>()?;
-        rank(&mut hits, limit, |score| score.0);
+        rank(&mut hits, limit, |hit| hit, |score| score.0);
         Ok(hits)
     }
 
@@ -188,6 +214,7 @@ impl Server {
         filter: &Filter,
         limit: usize,
         exact: bool,
+        with_vector: bool,
     ) -> Result<Vec<ScoredPoint>> {
         let mut request = QueryPointsBuilder::new(&self.shared.address.alias)
             .query(Query::new_nearest(query))
@@ -197,6 +224,9 @@ impl Server {
             .params(SearchParamsBuilder::default().exact(exact).hnsw_ef(super::GRAPH_WIDTH as u64).build());
         if let Some(filter) = engine_filter(filter) {
             request = request.filter(filter);
+        }
+        if with_vector {
+            request = request.with_vectors(VectorsSelector { names: vec![using.to_owned()] });
         }
         let response = self.ask("searching", self.shared.searcher.query(request)).await?;
         Ok(response.result)
@@ -486,10 +516,16 @@ fn copy_point(point: RetrievedPoint, gone: &HashSet<(String, Lang)>) -> Result<O
     let id = point.id.ok_or_else(|| damaged("a point without an id".into()))?;
     let stored = point.vectors.unwrap_or_default();
     let names = [vector_name::QUESTION, vector_name::PASSAGE, vector_name::TERMS];
-    let vectors: HashMap<String, EngineVector> = names
-        .into_iter()
-        .filter_map(|name| stored.get_vector_by_name(name).map(|vector| (name.to_owned(), vector.into())))
-        .collect();
+    let mut vectors = HashMap::<String, EngineVector>::new();
+    for name in names {
+        let vector = match stored.get_vector_by_name(name) {
+            Some(vector_output::Vector::Dense(dense)) => dense.into(),
+            Some(vector_output::Vector::Sparse(sparse)) => sparse.into(),
+            Some(vector_output::Vector::MultiDense(_)) => return Err(damaged("a point with many vectors".into())),
+            None => continue,
+        };
+        vectors.insert(name.to_owned(), vector);
+    }
     Ok(Some(PointStruct::new(id, vectors, Payload::from(point.payload))))
 }
 

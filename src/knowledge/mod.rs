@@ -10,3 +10,9 @@ pub mod chunk;
 pub mod sentences;
 
 pub mod overlap;
+
+pub mod publish;
+
+pub mod sample;
+
+pub mod vectors;

@@ -15,7 +15,23 @@ pub mod identifiers;
 
 pub mod injection;
 
+mod fold;
+
+mod keys;
+
+mod numbers;
+
+mod phrase_lists;
+
 mod secrets;
+
+mod seed_han;
+
+mod seed_phrase;
+
+mod talk;
+
+mod told;
 
 use std::collections::BTreeMap;
 
@@ -47,6 +63,11 @@ impl std::fmt::Display for Masked {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Several masked texts as one.
+pub fn join<'m>(texts: impl Iterator<Item = &'m Masked>, between: &str) -> Masked {
+    Masked(texts.map(Masked::as_str).collect::<Vec<_>>().join(between))
 }
 
 /// Finds and replaces every secret and every piece of contact data: for what a customer or an agent writes.

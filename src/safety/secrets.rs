@@ -1,5 +1,9 @@
 //! WHICH PIECES OF A TEXT ARE SECRET? Every finder reports byte ranges; here overlaps are settled and masks written.
 
+use std::ops::Range;
+
+use super::{fold::Folded, keys, numbers, seed_han, seed_phrase, talk, told};
+
 /// Who wrote the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
@@ -13,8 +17,8 @@ pub(super) enum Source {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum SecretKind {
     SeedPhrase,
-    PrivateKey,
     Keystore,
+    PrivateKey,
     ApiKey,
     CardNumber,
     IdNumber,
@@ -29,8 +33,8 @@ pub(super) enum SecretKind {
 impl SecretKind {
     pub(super) const ALL: [SecretKind; 12] = [
         SecretKind::SeedPhrase,
-        SecretKind::PrivateKey,
         SecretKind::Keystore,
+        SecretKind::PrivateKey,
         SecretKind::ApiKey,
         SecretKind::CardNumber,
         SecretKind::IdNumber,
@@ -61,26 +65,64 @@ impl SecretKind {
     }
 }
 
-/// One secret: bytes `start..end` of the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Secret {
-    pub(super) start: usize,
-    pub(super) end: usize,
+/// One secret: bytes of the folded text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) range: Range<usize>,
     pub(super) kind: SecretKind,
 }
 
-/// The text with every secret replaced.
+/// The text with every secret replaced. Masks that already stand in it stay as they are.
 pub(super) fn replace(text: &str, source: Source) -> String {
-    let mut found = find(text, source);
-    if found.is_empty() {
+    let masks = masks_in(text);
+    let mut secrets = Vec::new();
+    let mut at = 0;
+    for end in masks.iter().map(|(_, _, range)| range.start).chain(std::iter::once(text.len())) {
+        find(&text[at..end], source, |start, end, kind| {
+            secrets.push(Secret { start: at + start, end: at + end, kind })
+        });
+        at = masks.iter().find(|(_, _, range)| range.start == end).map_or(text.len(), |(_, _, range)| range.end);
+    }
+    if secrets.is_empty() {
         return text.to_owned();
     }
-    settle(&mut found);
-    write_masks(text, &found)
+    settle(&mut secrets);
+    write_masks(text, &secrets)
 }
 
-fn find(_text: &str, _source: Source) -> Vec<Secret> {
-    Vec::new()
+/// Reports every secret by its bytes in the original.
+fn find(text: &str, source: Source, mut report: impl FnMut(usize, usize, SecretKind)) {
+    if text.len() < 3 {
+        return;
+    }
+    let folded = Folded::new(text);
+    let mentions = talk::mentions(&folded.text);
+    let mut phrases = Vec::new();
+    seed_phrase::find(&folded, &mentions, &mut phrases);
+    if !text.is_ascii() {
+        seed_han::find(&folded, &mentions, &mut phrases);
+    }
+    let mut found: Vec<Found> =
+        phrases.into_iter().map(|range| Found { range, kind: SecretKind::SeedPhrase }).collect();
+    keys::find(&folded, &mentions, source, &mut found);
+    if folded.text.bytes().any(|byte| byte.is_ascii_digit()) {
+        numbers::find(&folded.text, &mentions, source, &mut found);
+    }
+    told::find(&folded.text, &mentions, source, &mut found);
+    for Found { range, kind } in found {
+        let (start, end) = folded.original(range.start, range.end);
+        if start < end {
+            report(start, end, kind);
+        }
+    }
+}
+
+/// One secret in the original text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Secret {
+    start: usize,
+    end: usize,
+    kind: SecretKind,
 }
 
 /// Sorts, and joins what overlaps into one secret of the graver kind.
@@ -126,12 +168,8 @@ fn write_masks(text: &str, found: &[Secret]) -> String {
 
 /// First six and last four digits, enough to look a transaction up together with its owner and too few to be a key.
 fn ends_of_hex(text: &str) -> (String, String) {
-    let digits: Vec<char> = text
-        .trim_start_matches("0x")
-        .chars()
-        .filter_map(|c| unicode_normalization::char::compatibility_composed(c))
-        .filter(char::is_ascii_hexdigit)
-        .collect();
+    let folded = Folded::new(text).text;
+    let digits: Vec<char> = folded.trim_start_matches("0x").chars().filter(char::is_ascii_hexdigit).collect();
     (digits.iter().take(6).collect(), digits[digits.len().saturating_sub(4)..].iter().collect())
 }
 

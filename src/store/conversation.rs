@@ -202,6 +202,8 @@ pub struct NewTurn {
 /// A turn as it was stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TurnWritten {
+    /// A later message of the customer, or a person, came first: nothing was written.
+    pub overtaken: bool,
     /// The bot's message.
     pub message: Option<Message>,
     /// The events with their numbers.

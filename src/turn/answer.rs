@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::{Generator, Message, Prompt, Speaker},
+    model::{Ask, Generator, Message, Prompt, Speaker},
     safety::{self, injection},
     words::{Document, Kind, Lang, Span},
 };
@@ -89,11 +89,8 @@ pub async fn compose(generator: &Generator, question: &Question, evidence: &[Evi
         return Ok(None);
     }
     let prompt = prompt(question, evidence)?;
-    let mut written = String::new();
-    let mut pieces = generator.generate(prompt, limit_tokens).await?;
-    while let Some(piece) = pieces.next().await {
-        written.push_str(&piece?);
-    }
+    let (written, stop) = generator.start_reply(Ask { prompt, constraint: None, limit_tokens })?.whole().await?;
+    tracing::debug!(characters = written.chars().count(), ?stop, "composed an answer");
     Ok(checked(&written, evidence))
 }
 

@@ -1,18 +1,77 @@
-//! The written case of a handoff: typed fields, each pointing at the message and the characters it came from.
+//! What does an agent need to take over without asking again? The written case of a handoff: typed fields, each
+//! pointing at the message and the characters it came from. Start at [`write`].
+//!
+//! Template first and no model: every fact, the ask and every step tried is a piece of a customer's message, so a case
+//! cannot hold what nobody said. [`Case::text`] is rendered from the fields and nothing else. Pure: no I/O, no clock.
 
-use std::collections::BTreeMap;
+mod facts;
 
+mod story;
+
+mod why;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
+
+use minijinja::{Environment, Value, syntax::SyntaxConfig};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use self::why::why;
 use super::{
-    asked::Past,
+    asked::{From, Past},
     reply::{Code, Offer},
 };
 use crate::{
     safety::Masked,
     words::{Lang, Span},
 };
+
+/// Writes the case of a conversation that a person takes over.
+pub fn write(input: CaseInput<'_>) -> Case {
+    let customer = input.history.iter().filter(|past| past.from == From::Customer);
+    let mut messages: Vec<story::Message<'_>> = customer.map(|past| (past.message, past.text.as_str())).collect();
+    messages.push((input.message, input.text.as_str()));
+
+    let facts = facts_of(&messages);
+    let mut given: BTreeSet<&str> = facts.iter().map(|fact| fact.slot.as_str()).collect();
+    if facts.iter().any(names_a_token) {
+        given.insert("token");
+    }
+    let mood = story::mood(&messages);
+    let missing = story::missing(input.code, &messages, &given);
+    let mut case = Case {
+        lang: input.customer_lang,
+        written_in: input.lang,
+        ask: ask_of(&messages, input.message),
+        code: input.code,
+        why: why(input.lang, input.code, input.confidence, input.features),
+        situation: None,
+        priority: story::priority(input.code, mood, &messages),
+        mood: mood.to_owned(),
+        tried: messages
+            .iter()
+            .flat_map(|(message, text)| story::tried(text).into_iter().map(|span| fact("tried", *message, text, span)))
+            .collect(),
+        said: input.history.iter().filter_map(said).collect(),
+        offered: input.offered,
+        nearest: input.nearest,
+        missing,
+        suggested: input.suggested,
+        masked: masked(&messages),
+        facts,
+        text: String::new(),
+    };
+    case.render();
+    case
+}
+
+/// The customer says that it did not help, that they tried it already, or that it happens again.
+pub fn still_unsolved(text: &str) -> bool {
+    story::unsolved(text)
+}
 
 /// A fact, and where the customer said it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -61,7 +120,11 @@ pub struct Said {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Case {
     /// The customer's language.
+    #[schema(value_type = String)]
     pub lang: Lang,
+    /// The language that `why` and `text` are written in.
+    #[schema(value_type = String)]
+    pub written_in: Lang,
     /// What the customer asks for, in their own words.
     pub ask: Fact,
     /// Why the bot handed over.
@@ -92,6 +155,135 @@ pub struct Case {
     pub masked: Vec<String>,
     /// The whole case as text in the agent's language, rendered from the fields above.
     pub text: String,
+}
+
+impl Case {
+    /// Marks the case as one of danger (`Some`, for instance `theft`): top priority. Renders the text again.
+    pub fn situate(&mut self, danger: Option<&str>) {
+        if let Some(danger) = danger {
+            self.situation = Some(danger.to_owned());
+            self.priority = 1;
+        }
+        self.render();
+    }
+
+    /// The fields by name, as templates read them.
+    fn for_template(&self) -> Value {
+        fn value(json: serde_json::Value) -> Value {
+            match json {
+                serde_json::Value::Null => Value::from(()),
+                serde_json::Value::Bool(yes) => Value::from(yes),
+                serde_json::Value::Number(number) => match number.as_u64() {
+                    Some(whole) => Value::from(whole),
+                    None => Value::from(number.as_f64()),
+                },
+                serde_json::Value::String(text) => Value::from(text),
+                serde_json::Value::Array(items) => Value::from(items.into_iter().map(value).collect::<Vec<_>>()),
+                serde_json::Value::Object(fields) => Value::from_pairs(fields.into_iter().map(|(name, field)| (name, value(field)))),
+            }
+        }
+        serde_json::to_value(self).map_or_else(|_| Value::from(()), value)
+    }
+
+    fn render(&mut self) {
+        let name = match self.written_in {
+            Lang::Zh => "zh",
+            Lang::En => "en",
+        };
+        // A case without its text would be worse than a plain one: what is left is still true.
+        self.text = match TEMPLATES.get_template(name).and_then(|template| template.render(self.for_template())) {
+            Ok(text) => format!("{}\n", text.trim_end()),
+            Err(error) => {
+                tracing::error!("a case could not be rendered: {error}");
+                format!("{}\n{}\n", self.ask.value, self.why)
+            }
+        };
+    }
+}
+
+/// One template per language, compiled in.
+static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut templates = Environment::new();
+    if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build() {
+        templates.set_syntax(syntax);
+    }
+    templates.add_filter("line", one_line);
+    templates.add_filter("quoted", |text: String| text.trim().replace('\n', "\n> "));
+    templates.add_filter("two", |number: f64| format!("{number:.2}"));
+    for (name, source) in
+        [("zh", include_str!("../../prompts/case.zh.md.jinja")), ("en", include_str!("../../prompts/case.en.md.jinja"))]
+    {
+        #[expect(clippy::expect_used, reason = "a fixed template that the tests compile")]
+        templates.add_template(name, source).expect("this is a bug: a case template does not compile");
+    }
+    templates
+});
+
+/// Customers press Enter; a field stays on one line.
+fn one_line(text: String) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn fact(slot: &str, message: u32, text: &str, span: Span) -> Fact {
+    Fact { slot: slot.to_owned(), value: span.of(text).to_owned(), message, span }
+}
+
+/// Every fact once, where it was said first.
+fn facts_of(messages: &[story::Message<'_>]) -> Vec<Fact> {
+    let mut seen = BTreeSet::new();
+    let mut facts = Vec::new();
+    for (message, text) in messages {
+        for (slot, span) in facts::find(text) {
+            let found = fact(slot, *message, text, span);
+            if seen.insert((slot, found.value.to_lowercase())) {
+                facts.push(found);
+            }
+        }
+    }
+    facts
+}
+
+/// "500 USDT" gives the token too, though no two facts overlap.
+fn names_a_token(fact: &Fact) -> bool {
+    fact.slot == "amount" && fact.value.chars().any(|c| c.is_ascii_alphabetic())
+}
+
+fn ask_of(messages: &[story::Message<'_>], last: u32) -> Fact {
+    let nothing = (last, Span { start: 0, end: 0 });
+    let (message, span) = story::ask(messages).unwrap_or(nothing);
+    let text = messages.iter().rev().find(|(number, _)| *number == message).map_or("", |(_, text)| text);
+    fact("ask", message, text, span)
+}
+
+fn said(past: &Past) -> Option<Said> {
+    let reply = past.reply.as_ref()?;
+    let outcome = match reply.outcome {
+        super::reply::Outcome::Answer => "answer",
+        super::reply::Outcome::Offer => "offer",
+        super::reply::Outcome::Handoff => "handoff",
+    };
+    let offered = reply.offers.iter().map(|offer| offer.document.clone());
+    let documents = reply.documents.iter().cloned().chain(offered).collect();
+    Some(Said { message: past.message, outcome: outcome.to_owned(), documents })
+}
+
+/// The masks that stand in the customer's messages, by kind with a count.
+fn masked(messages: &[story::Message<'_>]) -> Vec<String> {
+    // The names that `safety` writes into its masks; other brackets are the customer's own.
+    const KINDS: &[&str] = &[
+        "seed phrase", "private key", "keystore", "API key", "card number", "ID number", "CVV", "password", "one-time code",
+        "email", "phone", "hash or key",
+    ];
+    let mut counts: BTreeMap<&str, BTreeSet<(u32, &str)>> = BTreeMap::new();
+    for (message, text) in messages {
+        for found in facts::MASK.captures_iter(text) {
+            let (Some(kind), Some(number)) = (found.get(1), found.get(2)) else { continue };
+            if KINDS.contains(&kind.as_str()) {
+                counts.entry(kind.as_str()).or_default().insert((*message, number.as_str()));
+            }
+        }
+    }
+    counts.into_iter().map(|(kind, found)| format!("{kind}: {}", found.len())).collect()
 }
 
 /// A reply the agent could send.
@@ -131,3 +323,6 @@ pub struct CaseInput<'a> {
     /// A reply the agent could send.
     pub suggested: Option<Suggested>,
 }
+
+#[cfg(test)]
+mod tests;

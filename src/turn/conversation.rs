@@ -203,7 +203,7 @@ impl Bot {
                 lang: Some(reply.lang),
             })
             .await?;
-        Ok(written.map(|_| reply))
+        Ok((!written.overtaken).then_some(reply))
     }
 
     /// The ticket of a handoff; its number goes into the reply, so that the customer can name it.

@@ -192,7 +192,7 @@ impl Guard {
     /// What a rule settles at once, before anything is embedded.
     pub fn rules(text: &Masked) -> Option<Finding> {
         let sure = |class| Some(Finding { class, probability: 1.0 });
-        if text.redactions().iter().any(|(kind, _)| matches!(*kind, "seed phrase" | "private key")) {
+        if Self::has_secret(text) {
             return sure(Class::LeakedKey);
         }
         let plain = text.as_str();
@@ -203,6 +203,11 @@ impl Guard {
             return sure(Class::Injection);
         }
         None
+    }
+
+    /// Whether a seed phrase or a key was masked in it.
+    pub fn has_secret(text: &Masked) -> bool {
+        text.redactions().iter().any(|(kind, _)| matches!(*kind, "seed phrase" | "private key"))
     }
 
     /// What the softmax says of a question's vector, `[d]`, unit length.

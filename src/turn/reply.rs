@@ -96,6 +96,7 @@ pub struct Citation {
     /// Its title.
     pub title: String,
     /// Its language.
+    #[schema(value_type = String)]
     pub lang: Lang,
     /// The cited text: the stored text of that revision at `[start, end)`.
     pub quote: String,
@@ -144,6 +145,7 @@ pub struct Reply {
     /// What the customer reads.
     pub text: String,
     /// The language of `text`.
+    #[schema(value_type = String)]
     pub lang: Lang,
     /// Calibrated P(the document that the turn would answer from is right), computed before any guard.
     pub confidence: f64,

@@ -295,14 +295,14 @@ impl Shelf {
         let centred = self.statistics.centred(Vector::Question, vector);
         let mut hits = Vec::with_capacity(2 * limit);
         for which in [Vector::Question, Vector::Passage] {
-            let found = self.index.search_dense(which, &centred, filter, limit, self.exact).await?;
-            hits.extend(found.into_iter().map(|hit| DenseHit {
+            let found = self.index.search_dense_with_vectors(which, &centred, filter, limit).await?;
+            hits.extend(found.into_iter().map(|(hit, vector)| DenseHit {
                 document: hit.document,
                 role: hit.role,
                 lang: hit.lang,
                 span: hit.span,
                 cosine: hit.score.0,
-                vector: hit.vector,
+                vector,
             }));
         }
         hits.sort_by(|a, b| b.cosine.total_cmp(&a.cosine).then_with(|| a.document.cmp(&b.document)));

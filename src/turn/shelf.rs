@@ -9,12 +9,10 @@ use jiff::civil::Date;
 
 use super::{judge::Judge, retrieve::Retrieved};
 use crate::{
+    error::Result,
     index::{Index, statistics::Statistics},
     words::{Document, Kind, Lang},
 };
-
-/// Below this many points every search compares with all of them: quicker than walking a graph, and exact.
-const EXACT_POINTS: usize = 20_000;
 
 /// One state of the knowledge.
 #[derive(Debug)]
@@ -25,24 +23,31 @@ pub struct Shelf {
     pub judge: Judge,
     pub(super) index: Index,
     pub(super) statistics: Statistics,
-    pub(super) exact: bool,
     documents: HashMap<String, BTreeMap<Lang, Arc<Document>>>,
 }
 
 impl Shelf {
-    /// Puts documents, index and judge together. `points` is how many the index holds.
-    pub fn new(generation: String, documents: Vec<Document>, index: Index, statistics: Statistics, judge: Judge, points: usize) -> Self {
+    /// Puts documents, index and judge together.
+    pub fn new(generation: String, documents: Vec<Document>, index: Index, statistics: Statistics, judge: Judge) -> Self {
         let mut by_id: HashMap<String, BTreeMap<Lang, Arc<Document>>> = HashMap::new();
         for document in documents {
             by_id.entry(document.id.clone()).or_default().insert(document.lang, Arc::new(document));
         }
-        Shelf { generation, judge, index, statistics, exact: points <= EXACT_POINTS, documents: by_id }
+        Shelf { generation, judge, index, statistics, documents: by_id }
     }
 
     /// The document in `lang` if it exists in it and holds on `day`, else in the other language.
     pub fn document(&self, id: &str, lang: Lang, day: Date) -> Option<Arc<Document>> {
         let languages = self.documents.get(id)?;
         [lang, lang.other()].iter().filter_map(|lang| languages.get(lang)).find(|document| document.holds_on(day)).cloned()
+    }
+
+    /// Whether the index behind it answers.
+    ///
+    /// # Errors
+    /// What the index said.
+    pub async fn healthy(&self) -> Result<()> {
+        self.index.healthy().await
     }
 
     /// Every document.

@@ -187,6 +187,12 @@ async fn check_scores(index: &Index, points: &[Point], dimensions: usize) {
                 assert_eq!(hit.audience, own.audience);
             }
         }
+        let found = index.search_dense_with_vectors(Vector::Both, &query, &Filter::default(), 25).await.unwrap();
+        assert!(!found.is_empty());
+        for (hit, vector) in found {
+            assert!((cosine(&vector, &query) - hit.score.0).abs() < 1e-4, "{hit:?}");
+            assert!((cosine(&vector, &vector) - 1.0).abs() < 1e-4, "{hit:?}");
+        }
         let query = terms(random);
         let hits = index.search_terms(&query, &Filter::default(), ALL).await.unwrap();
         let expected = points.iter().filter(|point| keywords::dot(&query, &point.terms) > 0.0).count();

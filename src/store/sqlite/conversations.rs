@@ -164,7 +164,7 @@ macro_rules! insert_events {
     };
 }
 
-/// Adds the message `$3` … `$7` , `$10` and `$11` to conversation `$1` at the time `$2`.
+/// Adds the message `$3` … `$7`, `$10` and `$11` to conversation `$1` at the time `$2`.
 macro_rules! insert_message {
     () => {
         "INSERT INTO messages (id, conversation, seq, role, text, details, key, answered, created_ms)
@@ -178,7 +178,9 @@ async fn put_turn(connection: &mut SqliteConnection, turn: NewTurn) -> Result<Tu
         "UPDATE conversations
          SET messages = messages + $2, events = events + $3, updated_ms = $4,
              lang = coalesce($5, lang), state = coalesce($6, state)
-         WHERE id = $1 RETURNING messages, events, state",
+         WHERE id = $1 AND state <> 'person'
+           AND NOT EXISTS (SELECT 1 FROM messages WHERE conversation = $1 AND seq > $7 AND role = 'customer')
+         RETURNING messages, events, state",
     )
     .bind(id.to_string())
     .bind(i64::from(turn.message.is_some()))
@@ -186,9 +188,13 @@ async fn put_turn(connection: &mut SqliteConnection, turn: NewTurn) -> Result<Tu
     .bind(created_ms)
     .bind(turn.lang.map(Lang::as_str))
     .bind(turn.state.map(State::as_str))
+    .bind(turn.answers_up_to)
     .fetch_optional(&mut *connection)
-    .await?
-    .ok_or_else(|| no_conversation(id))?;
+    .await?;
+    let Some(row) = row else {
+        get_conversation(connection, id).await?;
+        return Ok(TurnWritten { overtaken: true, message: None, events: Vec::new(), ticket: None });
+    };
     let state: State = word(&row, "state")?;
     let message = turn.message.map(|new| numbered(new, row.try_get("messages"), created_ms)).transpose()?;
     let events = numbered_events(turn.events, id, row.try_get("events")?, created_ms);
@@ -200,7 +206,7 @@ async fn put_turn(connection: &mut SqliteConnection, turn: NewTurn) -> Result<Tu
         Some(new) => Some(put_ticket(connection, new).await?),
         None => None,
     };
-    Ok(TurnWritten { message, events, ticket })
+    Ok(TurnWritten { overtaken: false, message, events, ticket })
 }
 
 /// Adds a message and its events under the next numbers, or finds the message that has its key.

@@ -1,0 +1,243 @@
+//! One function per command.
+
+#![expect(clippy::print_stdout, reason = "this is where answers are printed")]
+
+use std::{
+    io::{IsTerminal, Read as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
+
+use clap::Args;
+use jiff::Zoned;
+
+use super::{
+    AdminCommand, BenchCommand, BenchOptions, Command, EvalCommand, ModelsCommand,
+    open::{Deskhand, Wanted, faults},
+};
+use crate::{
+    config::{self, Settings},
+    error::{Error, Result},
+    knowledge::read::{self, Read},
+    model::{files::Models, progress::Progress},
+    turn::reply::Reply,
+};
+
+/// Something was refused, the rest was done.
+const PARTLY: u8 = 4;
+
+/// Options of `deskhand eval run`.
+#[derive(Debug, Args)]
+pub struct EvalRun {
+    /// A suite's name or folder, such as `wallet`
+    #[arg(required_unless_present = "questions")]
+    pub suite: Option<String>,
+    /// Documents to index, instead of a suite's
+    #[arg(long, requires = "questions", value_name = "PATH")]
+    pub knowledge: Option<PathBuf>,
+    /// Questions to ask, JSON lines
+    #[arg(long, requires = "knowledge", value_name = "FILE")]
+    pub questions: Option<PathBuf>,
+    /// Decide with this judge
+    #[arg(long, value_name = "FILE", conflicts_with = "cross_validate")]
+    pub judge: Option<PathBuf>,
+    /// Fit the judge on four fifths by document, score the fifth
+    #[arg(long)]
+    pub cross_validate: bool,
+    /// Compose answers with the generator too
+    #[arg(long)]
+    pub generate: bool,
+    /// Write every figure and every question
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write the report
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Fail where it is worse than this earlier JSON
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+}
+
+pub(super) async fn run(command: Command, data: PathBuf, settings: Settings) -> Result<ExitCode> {
+    match command {
+        Command::Demo(_) => serve(&data, settings, true).await,
+        Command::Serve(_) => serve(&data, settings, false).await,
+        Command::Ask { question, json, conversation } => ask(&data, settings, question, json, conversation).await,
+        Command::Ingest { paths, dry_run } => ingest(&data, settings, &paths, dry_run).await,
+        Command::Eval(EvalCommand::Run(options)) => eval(settings, options).await,
+        Command::Bench(bench) => self::bench(settings, bench).await,
+        Command::Models(command) => models(&settings, command),
+        Command::Admin(AdminCommand::Config) => {
+            print!("{}", config::DEFAULTS);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Admin(AdminCommand::Status) => status(&data, settings).await,
+        Command::Migrate => {
+            let deskhand = Deskhand::open(&data, settings, Wanted { generator: false, sample: false, progress: true }).await?;
+            println!("{} is at this version's format", data.display());
+            deskhand.close().await?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn ask(data: &Path, settings: Settings, question: Option<String>, json: bool, conversation: Option<uuid::Uuid>) -> Result<ExitCode> {
+    let question = match question {
+        Some(question) => question,
+        None => from_stdin()?,
+    };
+    // Checked before anything heavy is loaded.
+    crate::turn::question::Question::check(&question, settings.question.limit_characters)?;
+    let deskhand = Deskhand::open(data, settings, Wanted { generator: false, sample: true, progress: true }).await?;
+    let id = match conversation {
+        Some(id) => id,
+        None => deskhand.bot.start("cli", None, None).await?.id,
+    };
+    let accepted = deskhand.bot.say(id, &question, None, None).await?;
+    let Some(turn) = accepted.turn else {
+        println!("A person has this conversation; your message was added to it.");
+        return Ok(ExitCode::SUCCESS);
+    };
+    let reply = turn.await.map_err(|_| Error::Stopped("the turn"))?.ok_or(Error::Stopped("the turn"))?;
+    if json {
+        println!("{}", serde_json::to_string(&reply).map_err(Error::outside("writing the reply"))?);
+    } else {
+        print_reply(&reply);
+    }
+    deskhand.close().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn from_stdin() -> Result<String> {
+    if std::io::stdin().is_terminal() {
+        return Err(Error::invalid("the question", "nothing", "`deskhand ask \"…\"`, or the question on standard input"));
+    }
+    let mut bytes = Vec::new();
+    std::io::stdin().take(1 << 20).read_to_end(&mut bytes).map_err(Error::outside("reading standard input"))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Error::invalid("the question", format!("a byte that is not UTF-8 at offset {at}"), "UTF-8 text")
+    })
+}
+
+fn print_reply(reply: &Reply) {
+    println!("{}", reply.text);
+    for (at, offer) in reply.offers.iter().enumerate() {
+        println!("  {}. {}", at + 1, offer.title);
+    }
+    for citation in &reply.citations {
+        println!("\n[{}] {} ({}, {}..{})", citation.document, citation.title, citation.revision, citation.start, citation.end);
+    }
+    if let Some(case) = &reply.case {
+        println!("\n--- the case, as the agent reads it ---\n{}", case.text.trim_end());
+    }
+    let total: f64 = reply.steps.iter().map(|step| step.ms).sum();
+    println!("\n({} · {} · confidence {:.2} · {total:.0} ms · conversation {})", word(&reply.outcome), reply.reason.code.as_str(), reply.confidence, reply.conversation);
+}
+
+fn word(value: &impl serde::Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+async fn ingest(data: &Path, settings: Settings, paths: &[PathBuf], dry_run: bool) -> Result<ExitCode> {
+    let started = Instant::now();
+    let mut read = Read::default();
+    for path in paths {
+        let more = read::read_path(path, Zoned::now().date())?;
+        read.documents.extend(more.documents);
+        read.faults.extend(more.faults);
+        read.notes.extend(more.notes);
+    }
+    for note in &read.notes {
+        eprintln!("note: {note}");
+    }
+    for fault in faults(&read) {
+        eprintln!("refused: {fault}");
+    }
+    let code = if read.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(PARTLY) };
+    if read.documents.is_empty() {
+        return Err(Error::invalid("the knowledge", "no document in these files", "at least one; the old knowledge stays"));
+    }
+    if dry_run {
+        println!("{} documents could be read, {} places were refused; nothing was changed", read.documents.len(), read.faults.len());
+        return Ok(code);
+    }
+    let count = read.documents.len();
+    let deskhand = Deskhand::open(data, settings, Wanted { generator: false, sample: false, progress: true }).await?;
+    let published = deskhand.publish(read.documents).await?;
+    println!(
+        "{count} documents in service: {} new or changed, {} removed, {} texts embedded, in {:.1} s",
+        published.changed,
+        published.removed,
+        published.embedded,
+        started.elapsed().as_secs_f64()
+    );
+    deskhand.close().await?;
+    Ok(code)
+}
+
+fn models(settings: &Settings, command: ModelsCommand) -> Result<ExitCode> {
+    let models = Models::from_env()?;
+    let or_set = |names: Vec<String>| {
+        if names.is_empty() { vec![settings.model.embedder.clone(), settings.model.generator.clone()] } else { names }
+    };
+    match command {
+        ModelsCommand::List { json: true } => {
+            println!("{}", serde_json::to_string_pretty(&models.list()).map_err(Error::outside("writing the list"))?);
+        }
+        ModelsCommand::List { json: false } => {
+            println!("cache: {}\n", models.cache().display());
+            for model in models.list() {
+                let size = model.size_bytes.map_or("size unknown".to_owned(), |bytes| format!("{:.0} MB", bytes as f64 / 1e6));
+                println!("{:32} {:9} {:8} {:>9}  {}\n{:32} {}", model.name, word(&model.role), word(&model.state), size, model.licence, "", model.title);
+                for source in &model.sources {
+                    println!("{:32}   {source}", "");
+                }
+            }
+        }
+        ModelsCommand::Fetch { names } => {
+            for name in or_set(names) {
+                println!("{}", models.fetch(&name, &Progress::stderr())?.display());
+            }
+        }
+        ModelsCommand::Verify { names } => {
+            for name in or_set(names) {
+                println!("{name}: sound, {}", models.verify(&name)?.display());
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn status(data: &Path, settings: Settings) -> Result<ExitCode> {
+    let deskhand = Deskhand::open(data, settings, Wanted { generator: false, sample: false, progress: false }).await?;
+    let documents = deskhand.store.documents().await?.len();
+    let tickets = deskhand.store.tickets(Default::default()).await?.len();
+    println!("data folder  {}", data.display());
+    println!("documents    {documents}");
+    println!("points       {}", deskhand.index.count().await.unwrap_or(0));
+    println!("tickets      {tickets}");
+    if let Some(shelf) = deskhand.bot.shelf() {
+        println!("judge        {} ({})", shelf.judge.kind, shelf.judge.about);
+        for (lang, thresholds) in &shelf.judge.thresholds {
+            println!("             {lang}: answers from {:.3}, offers from {:.3}", thresholds.answer, thresholds.offer);
+        }
+    }
+    deskhand.close().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(_data: &Path, _settings: Settings, _demo: bool) -> Result<ExitCode> {
+    Err(Error::invalid("the command", "serve", "not wired yet"))
+}
+
+async fn eval(_settings: Settings, _options: EvalRun) -> Result<ExitCode> {
+    Err(Error::invalid("the command", "eval", "not wired yet"))
+}
+
+async fn bench(_settings: Settings, bench: BenchCommand) -> Result<ExitCode> {
+    let (BenchCommand::Embed(_options) | BenchCommand::Generate(_options) | BenchCommand::Turn(_options) | BenchCommand::Search(_options)) = bench;
+    let _: fn(BenchOptions) = |_| ();
+    Err(Error::invalid("the command", "bench", "not wired yet"))
+}

@@ -1,0 +1,243 @@
+//! What was typed, and what it runs. The only room that prints to stdout.
+
+mod commands;
+
+pub mod open;
+
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    config::Settings,
+    error::{self, Error, Fault, Result},
+};
+
+/// Customer support that answers from your own documents, and hands over to a person when it is not sure enough.
+#[derive(Debug, Parser)]
+#[command(name = "deskhand", version, propagate_version = true, max_term_width = 110)]
+#[command(after_help = "Examples:
+  deskhand demo                                     try it with the sample knowledge
+  deskhand ask \"提现到银行卡要多久\"                   one question, one reply
+  deskhand ingest docs/                             your own documents instead of the sample
+  deskhand serve --config deskhand.toml             the chat and the desk
+  deskhand eval run wallet --html report.html       how good are the answers?
+
+Exit codes: 0 done, 1 failed on our side, 2 wrong input, 3 busy (try again), 4 done but some files were refused.")]
+pub struct Typed {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+struct Common {
+    /// Folder that holds conversations, documents and the index [default: the user's data folder]
+    #[arg(long, global = true, env = "DESKHAND_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Settings in TOML over the defaults; see `deskhand admin config`
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How much to log: error, warn, info, debug, trace
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Fetch the models, load the sample knowledge, and serve chat and desk on this machine
+    Demo(ServeOptions),
+    /// Serve chat and desk with your own documents
+    Serve(ServeOptions),
+    /// Ask one question, as a customer would
+    #[command(after_help = "Examples:
+  deskhand ask \"how long does a withdrawal take?\"
+  deskhand ask --json --conversation 0199b1c2-… \"那能取消吗\"")]
+    Ask {
+        /// The question
+        question: Option<String>,
+        /// Print one JSON object instead of text
+        #[arg(long)]
+        json: bool,
+        /// Go on with this conversation
+        #[arg(long, value_name = "ID")]
+        conversation: Option<uuid::Uuid>,
+    },
+    /// Replace the knowledge by the documents in these files and folders
+    #[command(after_help = "Reads Markdown with front matter, JSON lines, CSV (question, answer) and HTML. Only what changed is embedded again;
+documents that are no longer there are removed. A file that cannot be read is reported with file, line and
+reason; the rest goes in, and the exit code is 4.")]
+    Ingest {
+        /// Files or folders
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+        /// Only read and report
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Measure how good the answers are
+    #[command(subcommand)]
+    Eval(EvalCommand),
+    /// Measure how fast the parts are
+    #[command(subcommand)]
+    Bench(BenchCommand),
+    /// List, fetch and check model weights
+    #[command(subcommand)]
+    Models(ModelsCommand),
+    /// Look after an installation
+    #[command(subcommand)]
+    Admin(AdminCommand),
+    /// Bring the data folder to this version's format
+    Migrate,
+}
+
+#[derive(Debug, Args)]
+struct ServeOptions {
+    /// TCP port; 0 lets the system choose [default: 8080]
+    #[arg(long)]
+    port: Option<u16>,
+}
+
+#[derive(Debug, Subcommand)]
+enum EvalCommand {
+    /// Run a suite, or your own documents and questions, through the real turn
+    Run(commands::EvalRun),
+}
+
+#[derive(Debug, Subcommand)]
+enum BenchCommand {
+    /// Embed questions one by one and passages in batches
+    Embed(BenchOptions),
+    /// Generate text
+    Generate(BenchOptions),
+    /// Whole turns on the sample knowledge
+    Turn(BenchOptions),
+    /// Search 100,000 synthetic points
+    Search(BenchOptions),
+}
+
+#[derive(Debug, Args)]
+struct BenchOptions {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Runs to measure
+    #[arg(long, default_value_t = 100)]
+    runs: usize,
+    /// Points for `search`
+    #[arg(long, default_value_t = 100_000)]
+    points: usize,
+}
+
+#[derive(Debug, Subcommand)]
+enum ModelsCommand {
+    /// What there is and what is here
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Bring a model into the cache; without a name, those that the settings name
+    Fetch {
+        /// Names from `deskhand models list`
+        names: Vec<String>,
+    },
+    /// Check size and SHA-256 of a cached model
+    Verify {
+        /// Names from `deskhand models list`
+        names: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum AdminCommand {
+    /// Print every setting with its default, unit and reason
+    Config,
+    /// Print what the data folder holds
+    Status,
+}
+
+/// Runs the command on the command line and prints what went wrong, once.
+pub fn main() -> ExitCode {
+    let typed = Typed::parse();
+    match run(typed) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {}", error::chain(&error));
+            if let Some(hint) = hint(&error) {
+                eprintln!("hint: {hint}");
+            }
+            match error.fault() {
+                Fault::Caller => ExitCode::from(2),
+                Fault::Load => ExitCode::from(3),
+                Fault::Ours => ExitCode::from(1),
+            }
+        }
+    }
+}
+
+fn run(typed: Typed) -> Result<ExitCode> {
+    let mut flags: BTreeMap<&str, String> = BTreeMap::new();
+    if let Some(level) = &typed.common.log {
+        flags.insert("log.level", level.clone());
+    }
+    if let Command::Demo(ServeOptions { port: Some(port) }) | Command::Serve(ServeOptions { port: Some(port) }) = &typed.command {
+        flags.insert("server.port", port.to_string());
+    }
+    let settings = Settings::load(typed.common.config.as_deref(), std::env::vars(), &flags)?;
+    let quiet = !matches!(typed.command, Command::Demo(_) | Command::Serve(_)) && typed.common.log.is_none();
+    start_log(&settings, quiet)?;
+    let data = match typed.common.data {
+        Some(data) => data,
+        None => default_data()?,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::outside("starting the runtime"))?;
+    runtime.block_on(commands::run(typed.command, data, settings))
+}
+
+/// What a person can do about an error, when the error alone does not say it.
+fn hint(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::Weights { .. } => Some("`deskhand models list` shows every source and where a file can be put by hand"),
+        Error::Index { .. } => Some("the index is made from the store: stop other deskhand processes on this data folder, or delete its `index` folder and start again"),
+        Error::Store { .. } => Some("is the disk full, or the data folder not writable? `--data DIR` names another one"),
+        Error::Settings(_) => Some("`deskhand admin config` prints every setting with its default"),
+        _ => None,
+    }
+}
+
+/// Logs go to stderr: stdout is for answers. `quiet` keeps a one-shot command to warnings.
+fn start_log(settings: &Settings, quiet: bool) -> Result<()> {
+    let level = if quiet { "warn" } else { settings.log.level.as_str() };
+    let filter = EnvFilter::try_new(level).map_err(|_| {
+        Error::Settings(vec![format!("  log.level: found `{level}`, expected a level such as info, or info,deskhand::turn=debug")])
+    })?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = if settings.log.format == "json" { builder.json().try_init() } else { builder.try_init() };
+    started.map_err(Error::outside("starting the log"))
+}
+
+fn default_data() -> Result<PathBuf> {
+    let home = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    home("XDG_DATA_HOME")
+        .or_else(|| home("HOME").map(|home| home.join(".local/share")))
+        .map(|folder| folder.join("deskhand"))
+        .ok_or_else(|| Error::invalid("the data folder", "neither HOME nor XDG_DATA_HOME", "`--data DIR`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory;
+        Typed::command().debug_assert();
+    }
+}

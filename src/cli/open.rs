@@ -1,0 +1,310 @@
+//! Puts the rooms together: settings, store, models, index, knowledge, judge, bot. The only place where all meet.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::Zoned;
+
+use crate::{
+    config::{self, IndexKind, Settings},
+    error::{Error, Result},
+    index::{Index, Opened, server},
+    knowledge::{
+        publish::{self, Press, Published},
+        read::Read,
+        sample,
+        vectors::Vectors,
+    },
+    model::{Embedder, Generator, decode::Sampling, embedder::LocalEmbedder, files::Models, generator::LocalGenerator, progress::Progress},
+    store::{Store, StoreOptions, Sync},
+    turn::{Bot, Policy, guard::Guard, judge::Judge, label_free, phrases, shelf::Shelf},
+    words::{Document, Lang},
+};
+
+/// Context kept free for composed answers, in tokens.
+const GENERATOR_TOKENS: usize = 4096;
+/// Composed answers that may wait; more are quoted instead.
+const GENERATOR_QUEUE: usize = 8;
+
+/// Everything that a command works with.
+pub struct Deskhand {
+    /// What was set.
+    pub settings: Settings,
+    /// The data folder.
+    pub data: PathBuf,
+    /// What survives a restart.
+    pub store: Store,
+    /// What answers.
+    pub bot: Bot,
+    /// What the answers are made from, as points.
+    pub index: Index,
+    embedder: Option<Embedder>,
+    vectors: Vectors,
+    progress: Progress,
+}
+
+/// What to open.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// Load the generator although composed answers are off.
+    pub generator: bool,
+    /// Put the sample knowledge into an empty data folder.
+    pub sample: bool,
+    /// Show progress on stderr.
+    pub progress: bool,
+}
+
+impl Deskhand {
+    /// Opens the data folder and everything on it; fetches models that are missing, builds an index that is stale.
+    ///
+    /// # Errors
+    /// Whatever keeps a turn from being answered: settings, folder, store, weights, index.
+    pub async fn open(data: &Path, settings: Settings, wanted: Wanted) -> Result<Self> {
+        make_private(data)?;
+        let progress = if wanted.progress { Progress::stderr() } else { Progress::silent() };
+        let sync = match settings.store.sync {
+            config::Sync::Normal => Sync::Normal,
+            config::Sync::Full => Sync::Full,
+        };
+        let options = StoreOptions { sync, busy_timeout: Duration::from_secs(10) };
+        let store = Store::open(&data.join("deskhand.sqlite"), &options).await?;
+        let embedder = load_embedder(&settings, &progress).await?;
+        let generator = if settings.answer.composed || wanted.generator { Some(load_generator(&settings, &progress).await?) } else { None };
+        let guard = match &embedder {
+            Some(embedder) => Guard::fit(embedder, Some(data)).await?,
+            None => Guard::rules_only(),
+        };
+        let opened = open_index(data, &settings, embedder.as_ref()).await?;
+        let bot = Bot::new(store.clone(), embedder.clone(), generator, guard, policy(&settings));
+        let deskhand =
+            Deskhand { settings, data: data.to_owned(), store, bot, index: opened.index, embedder, vectors: Vectors::at(data.join("vectors")), progress };
+        deskhand.bring_up_to_date(opened.rebuild.map(|why| why.to_string()), wanted.sample).await?;
+        Ok(deskhand)
+    }
+
+    /// Makes index, judge and shelf fit the store, whatever state they were left in.
+    async fn bring_up_to_date(&self, rebuild: Option<String>, sample: bool) -> Result<()> {
+        if self.store.generation().await? == 0 {
+            if sample {
+                let read = sample::read(Zoned::now().date());
+                self.publish(read.documents).await?;
+            }
+            return Ok(());
+        }
+        let generation = publish::generation_of(&self.store).await?;
+        let statistics = publish::statistics_of(&self.store).await?.filter(|statistics| statistics.generation == generation);
+        let fits = self.index.marker().is_some_and(|marker| marker.generation == generation);
+        let judge = self.judge_of(&generation);
+        match (rebuild, statistics, judge) {
+            (None, Some(statistics), Some(judge)) if fits => {
+                let documents = self.store.documents().await?;
+                self.put_on_shelf(generation, documents, statistics, judge);
+                Ok(())
+            }
+            (why, ..) => {
+                if let Some(why) = why {
+                    self.progress.say(&format!("building the index: {why}"));
+                }
+                let bar = Bar::new(&self.progress);
+                let published = self.press(&|done, all| bar.show(done, all)).rebuild().await?;
+                bar.clear();
+                self.take_over(published).await.map(|_| ())
+            }
+        }
+    }
+
+    /// Makes `documents` the whole knowledge, and puts it in service.
+    ///
+    /// # Errors
+    /// Where store, embedder or index fail; the old knowledge stays in service.
+    pub async fn publish(&self, documents: Vec<Document>) -> Result<Published> {
+        let documents = with_default_cards(documents);
+        let bar = Bar::new(&self.progress);
+        let published = self.press(&|done, all| bar.show(done, all)).replace_all(documents).await?;
+        bar.clear();
+        self.take_over(published).await
+    }
+
+    fn press<'a>(&'a self, on_progress: publish::OnProgress<'a>) -> Press<'a> {
+        Press { store: &self.store, index: &self.index, embedder: self.embedder.as_ref(), vectors: &self.vectors, on_progress }
+    }
+
+    async fn take_over(&self, published: Published) -> Result<Published> {
+        let judge = match self.judge_of(&published.generation) {
+            Some(judge) => judge,
+            None => self.label_free(&published).await?,
+        };
+        self.put_on_shelf(published.generation.clone(), published.documents.clone(), published.statistics.clone(), judge);
+        Ok(published)
+    }
+
+    fn put_on_shelf(&self, generation: String, documents: Vec<Document>, statistics: crate::index::statistics::Statistics, judge: Judge) {
+        let shelf = Shelf::new(generation, documents, self.index.clone(), statistics, judge);
+        self.bot.put_on_shelf(Some(Arc::new(shelf)));
+    }
+
+    /// The judge named in the settings, else the calibrated one of this knowledge, else the label-free one kept for it.
+    fn judge_of(&self, generation: &str) -> Option<Judge> {
+        let named = (!self.settings.judge.file.as_os_str().is_empty()).then(|| self.settings.judge.file.clone());
+        let kept = self.data.join("judge");
+        let candidates = named.into_iter().chain([kept.join("calibrated.json"), kept.join("label-free.json")]);
+        for path in candidates {
+            let Ok(json) = std::fs::read_to_string(&path) else { continue };
+            match Judge::parse(&json) {
+                Ok(judge) if judge.kind != "label-free" || judge.knowledge == self.judge_key(generation) => return Some(judge),
+                Ok(_) => {}
+                Err(error) => tracing::warn!(path = %path.display(), "a judge file was passed over: {error}"),
+            }
+        }
+        None
+    }
+
+    async fn label_free(&self, published: &Published) -> Result<Judge> {
+        let (texts, statistics, allowed) = (published.texts.clone(), published.statistics.clone(), self.settings.judge.allowed_wrong);
+        let mut judge = tokio::task::spawn_blocking(move || label_free::fit(&texts, &statistics, allowed))
+            .await
+            .map_err(|_| Error::Stopped("fitting the judge"))?;
+        judge.knowledge = self.judge_key(&published.generation);
+        let folder = self.data.join("judge");
+        std::fs::create_dir_all(&folder).map_err(Error::file("making the folder", &folder))?;
+        let path = folder.join("label-free.json");
+        let json = serde_json::to_vec_pretty(&judge).map_err(Error::outside("writing the judge"))?;
+        std::fs::write(&path, json).map_err(Error::file("writing", &path))?;
+        Ok(judge)
+    }
+
+    /// What a label-free judge is valid for: this knowledge, these weights, this allowance.
+    fn judge_key(&self, generation: &str) -> String {
+        let weights = self.embedder.as_ref().map_or("none", |embedder| embedder.abilities().fingerprint.as_str());
+        format!("{generation}/{weights}/{}", self.settings.judge.allowed_wrong)
+    }
+
+    /// Closes what has files open.
+    ///
+    /// # Errors
+    /// Where the index cannot be closed cleanly; the store is closed all the same.
+    pub async fn close(&self) -> Result<()> {
+        let closed = self.index.close().await;
+        self.store.close().await;
+        closed
+    }
+}
+
+/// The documents with the default card of every situation that has none of its own, so that a card can be cited.
+fn with_default_cards(mut documents: Vec<Document>) -> Vec<Document> {
+    for situation in phrases::situations() {
+        for lang in Lang::ALL {
+            let Some(card) = phrases::card(situation, lang) else { continue };
+            if !documents.iter().any(|document| document.id == card.id && document.lang == lang) {
+                documents.push(card.clone());
+            }
+        }
+    }
+    documents
+}
+
+/// What a read found wrong, for people: one line per fault.
+pub fn faults(read: &Read) -> Vec<String> {
+    read.faults.iter().map(|fault| fault.to_string()).collect()
+}
+
+fn policy(settings: &Settings) -> Policy {
+    Policy {
+        limit_characters: settings.question.limit_characters,
+        limit_messages: settings.question.limit_messages,
+        limit_turns: settings.server.queue_limit,
+        composed: settings.answer.composed,
+        limit_answer_tokens: settings.answer.limit_tokens,
+        case_lang: settings.desk.language.parse().ok(),
+        hours: BTreeMap::from([(Lang::Zh, settings.desk.hours_zh.clone()), (Lang::En, settings.desk.hours_en.clone())]),
+        product: Some(settings.knowledge.product.clone()),
+    }
+}
+
+async fn load_embedder(settings: &Settings, progress: &Progress) -> Result<Option<Embedder>> {
+    let name = settings.model.embedder.clone();
+    if name == "none" {
+        return Ok(None);
+    }
+    let (progress, queue) = (progress.clone(), settings.model.queue_limit);
+    blocking(move || {
+        let path = Models::from_env()?.fetch(&name, &progress)?;
+        Ok(Some(Embedder::start(Box::new(LocalEmbedder::load(&path)?), queue)?))
+    })
+    .await
+}
+
+async fn load_generator(settings: &Settings, progress: &Progress) -> Result<Generator> {
+    let (name, progress) = (settings.model.generator.clone(), progress.clone());
+    blocking(move || {
+        let path = Models::from_env()?.fetch(&name, &progress)?;
+        let model = LocalGenerator::load(&path, GENERATOR_TOKENS, Sampling::Greedy)?;
+        Generator::start(Box::new(model), GENERATOR_QUEUE)
+    })
+    .await
+}
+
+async fn open_index(data: &Path, settings: &Settings, embedder: Option<&Embedder>) -> Result<Opened> {
+    let (dims, fingerprint) = match embedder {
+        Some(embedder) => (embedder.abilities().dims, embedder.abilities().fingerprint.clone()),
+        None => (384, "none".to_owned()),
+    };
+    match settings.index.kind {
+        IndexKind::Embedded => {
+            let folder = data.join("index");
+            blocking(move || Index::open_embedded(&folder, dims, &fingerprint)).await
+        }
+        IndexKind::Server => {
+            let address = server::Address {
+                url: settings.index.url.clone(),
+                api_key: Some(settings.index.api_key.reveal().to_owned()).filter(|key| !key.is_empty()),
+                alias: settings.index.collection.clone(),
+            };
+            Index::connect(address, dims, &fingerprint).await
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Error::Stopped("starting up"))?
+}
+
+/// The data folder holds customers' words: nobody else on the machine reads it.
+fn make_private(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(Error::file("making the data folder", folder))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let private = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(folder, private).map_err(Error::file("closing to others the data folder", folder))?;
+    }
+    Ok(())
+}
+
+/// How far the embedding of documents is, on stderr.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new(progress: &Progress) -> Self {
+        let bar = ProgressBar::with_draw_target(None, if progress.shown() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() });
+        let style = ProgressStyle::with_template("reading documents {wide_bar} {pos}/{len} texts, {eta} left");
+        if let Ok(style) = style {
+            bar.set_style(style);
+        }
+        Bar(bar)
+    }
+
+    fn show(&self, done: usize, all: usize) {
+        self.0.set_length(all as u64);
+        self.0.set_position(done as u64);
+    }
+
+    fn clear(&self) {
+        self.0.finish_and_clear();
+    }
+}

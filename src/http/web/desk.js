@@ -1,0 +1,337 @@
+// The desk: the queue on the left, a ticket with its case and conversation on the right, live.
+
+import { caseView, marked } from "./case.js";
+import { WORDS } from "./desk_words.js";
+import { clock, h, memory, randomKey } from "./dom.js";
+import { markdown } from "./markdown.js";
+import { langOf } from "./words.js";
+
+const desk = {
+  lang: memory.get("deskhand:desk:lang") || langOf(navigator.language),
+  name: memory.get("deskhand:desk:name") || "",
+  tab: "open",
+  tickets: [],
+  open: null,
+  drafts: new Map(),
+  seen: null,
+  fresh: 0,
+  offline: false,
+};
+
+const words = () => WORDS[desk.lang];
+
+async function api(path, body, method = body ? "POST" : "GET", headers = {}) {
+  const response = await fetch(path, {
+    method, credentials: "same-origin", body: body && JSON.stringify(body),
+    headers: { "content-type": "application/json", accept: "application/json", "x-deskhand": "1", ...headers },
+  });
+  if (response.status === 401 && path !== "/v1/desk/session") {
+    signInView();
+    throw new Error("signed out");
+  }
+  const found = response.status === 204 ? null : await response.json().catch(() => null);
+  if (!response.ok) throw new Error(found?.error?.text || `HTTP ${response.status}`);
+  return found;
+}
+
+// Signing in.
+
+function signInView(problem = "") {
+  desk.events?.close();
+  const t = words();
+  document.documentElement.lang = desk.lang === "zh" ? "zh-Hans" : "en";
+  const token = h("input", { type: "password", name: "token", autocomplete: "current-password", required: true });
+  const name = h("input", { name: "name", autocomplete: "name", required: true, maxlength: "64" });
+  name.value = desk.name;
+  const submit = async (event) => {
+    event.preventDefault();
+    desk.name = name.value.trim();
+    memory.set("deskhand:desk:name", desk.name);
+    try {
+      await api("/v1/desk/session", { token: token.value.trim() });
+      await begin();
+    } catch (error) {
+      signInView(error.message.startsWith("this is for agents") ? t.wrongToken : error.message);
+    }
+  };
+  document.body.replaceChildren(h("main", { class: "sign-in" }, h("form", { onsubmit: submit },
+    h("h1", {}, t.desk),
+    h("label", {}, t.name, name),
+    h("label", {}, t.token, token), h("p", { class: "dim" }, t.tokenHelp),
+    h("p", { role: "alert", class: "bad" }, problem),
+    h("button", { class: "main" }, t.signIn),
+    h("button", { type: "button", onclick: () => { speak(); signInView(); } }, t.switch))));
+  (desk.name ? token : name).focus();
+}
+
+function speak() {
+  desk.lang = desk.lang === "zh" ? "en" : "zh";
+  memory.set("deskhand:desk:lang", desk.lang);
+}
+
+// The frame.
+
+let parts = {};
+
+function frame() {
+  const t = words();
+  document.documentElement.lang = desk.lang === "zh" ? "zh-Hans" : "en";
+  parts = {
+    tabs: h("nav", { class: "tabs" }),
+    list: h("ul", { class: "queue" }),
+    ticket: h("main", { class: "ticket", tabindex: "-1" }, h("p", { class: "dim" }, t.choose)),
+    status: h("p", { class: "dim", role: "status" }),
+    news: h("p", { class: "unseen", "aria-live": "assertive" }),
+  };
+  document.body.replaceChildren(h("div", { class: "desk" },
+    h("aside", {},
+      h("header", {}, h("strong", {}, t.desk), h("span", { class: "dim" }, desk.name),
+        h("button", { type: "button", onclick: () => { keepDraft(); speak(); frame(); drawQueue(); desk.open && load(desk.open); } }, t.switch),
+        h("button", { type: "button", onclick: async () => { await api("/v1/desk/session", undefined, "DELETE"); signInView(); } }, t.signOut)),
+      parts.tabs, parts.status, parts.list, parts.news),
+    parts.ticket));
+  showStatus();
+}
+
+function showStatus(text = "") {
+  if (parts.status) parts.status.textContent = text || (desk.offline ? words().offline : "");
+}
+
+// The queue.
+
+async function refresh() {
+  const { tickets } = await api("/v1/desk/tickets?limit=1000");
+  desk.tickets = tickets;
+  bell();
+  drawQueue();
+}
+
+/** Title and announcement for tickets that were not there before. */
+function bell() {
+  const waiting = desk.tickets.filter((ticket) => ticket.state === "open");
+  const numbers = new Set(waiting.map((ticket) => ticket.number));
+  const fresh = desk.seen ? waiting.filter((ticket) => !desk.seen.has(ticket.number)) : [];
+  desk.seen = new Set([...(desk.seen || []), ...numbers]);
+  if (fresh.length > 0) {
+    if (document.hidden) desk.fresh += fresh.length;
+    parts.news.textContent = `${words().news} ${fresh.map((ticket) => `${ticket.number} ${words().reason[ticket.reason] || ""}`).join(", ")}`;
+  }
+  document.title = `${desk.fresh > 0 ? "🔔 " : ""}${numbers.size > 0 ? `(${numbers.size}) ` : ""}${words().desk}`;
+}
+
+function waited(ticket) {
+  const t = words();
+  const minutes = Math.max(0, Math.floor(((ticket.closed_ms || Date.now()) - ticket.created_ms) / 60000));
+  if (minutes < 60) return `${minutes} ${t.minutes}`;
+  return minutes < 2880 ? `${Math.floor(minutes / 60)} ${t.hours} ${minutes % 60} ${t.minutes}` : `${Math.floor(minutes / 1440)} ${t.days}`;
+}
+
+function drawQueue() {
+  const t = words();
+  const of = (state) => desk.tickets.filter((ticket) => ticket.state === state);
+  parts.tabs.replaceChildren(...["open", "taken", "closed"].map((state) => h("button", {
+    type: "button", "aria-pressed": String(desk.tab === state), onclick: () => { desk.tab = state; drawQueue(); },
+  }, `${t.tabs[state]} ${of(state).length}`)));
+  const shown = of(desk.tab);
+  if (desk.tab === "closed") shown.sort((left, right) => right.closed_ms - left.closed_ms);
+  const focused = document.activeElement?.dataset?.number;
+  parts.list.replaceChildren(...shown.map((ticket) => h("li", {}, h("button", {
+    type: "button", class: `line ${ticket.priority}`, "data-number": ticket.number,
+    "aria-current": desk.open === ticket.number ? "true" : null, onclick: () => choose(ticket.number),
+  },
+    h("span", { class: "top" }, h("b", {}, ticket.number), h("span", { class: `tag ${ticket.priority}` }, t.priority[ticket.priority]),
+      h("span", { class: "dim" }, waited(ticket))),
+    h("span", { class: "what" }, ticket.ask || "…"),
+    h("span", { class: "dim" }, [t.reason[ticket.reason] || ticket.reason, ticket.situation, ticket.agent].filter(Boolean).join(" · "))))));
+  if (shown.length === 0) parts.list.append(h("li", { class: "dim" }, t.empty));
+  if (focused) parts.list.querySelector(`[data-number="${CSS.escape(focused)}"]`)?.focus();
+}
+
+// One ticket.
+
+function keepDraft() {
+  const box = parts.ticket?.querySelector("textarea");
+  if (parts.drawn && box) desk.drafts.set(parts.drawn.number, box.value);
+}
+
+async function choose(number) {
+  keepDraft();
+  desk.open = number;
+  drawQueue();
+  await load(number);
+  parts.ticket.focus();
+}
+
+async function load(number) {
+  const whole = await api(`/v1/desk/tickets/${encodeURIComponent(number)}`);
+  if (desk.open === number) drawTicket(whole);
+}
+
+/** Draws what has changed. The reply box stays as it is while its ticket does: an agent may be typing in it. */
+function drawTicket(whole) {
+  const { ticket, case: written, messages } = whole;
+  const t = words();
+  const before = parts.drawn || {};
+  const now = { head: JSON.stringify(ticket), messages: JSON.stringify(messages), answerable: answerable(ticket) };
+  const same = before.number === ticket.number && before.body?.isConnected;
+  if (!same) {
+    keepDraft();
+    const body = { head: h("header"), written: h("div"), talk: h("ol", { class: "transcript" }), reply: h("div") };
+    parts.ticket.replaceChildren(body.head, body.written, h("h3", {}, t.conversation), body.talk, body.reply);
+    parts.drawn = { number: ticket.number, body: body.head, parts: body };
+  }
+  const body = parts.drawn.parts;
+  if (!same || before.head !== now.head) {
+    body.head.replaceChildren(...headOf(ticket).filter(Boolean));
+    body.written.replaceChildren(caseView(written, t, (message, span) => showWhere(body.talk, message, span)));
+  }
+  if (!same || before.messages !== now.messages) {
+    body.talk.replaceChildren(...messages.map((message) => messageView(message, written)));
+  }
+  if (!same || before.answerable !== now.answerable) body.reply.replaceChildren(...replyOf(ticket, written));
+  Object.assign(parts.drawn, now);
+}
+
+/** Whether this agent may write to the customer. */
+function answerable(ticket) {
+  return ticket.state === "open" || (ticket.state === "taken" && ticket.agent === desk.name);
+}
+
+function headOf(ticket) {
+  const t = words();
+  const act = (name, question) => async () => {
+    if (question && !confirm(question)) return;
+    await tell(() => api(`/v1/desk/tickets/${encodeURIComponent(ticket.number)}/${name}`, { agent: desk.name }));
+  };
+  const button = (label, onclick, kind = "") => h("button", { type: "button", class: kind, onclick }, label);
+  const closed = ticket.state === "closed";
+  return [
+    h("h1", {}, ticket.number), h("span", { class: `tag ${ticket.priority}` }, t.priority[ticket.priority]),
+    h("span", { class: "dim" }, `${t.reason[ticket.reason] || ticket.reason} · ${waited(ticket)}`),
+    ticket.agent && h("span", { class: "dim" }, `${t.taken} ${ticket.agent}`),
+    ticket.state === "open" && button(t.take, act("take"), "main"),
+    !closed && button(t.handBack, act("hand_back")),
+    !closed && button(t.close, act("close", t.confirmClose)),
+    closed && h("span", { class: "dim" }, t.closedNow),
+  ];
+}
+
+function replyOf(ticket, written) {
+  if (!answerable(ticket)) return [];
+  const t = words();
+  const box = h("textarea", { rows: "4", "aria-label": t.replyTo, placeholder: `${t.replyTo} (${t.keys})` });
+  box.value = desk.drafts.get(ticket.number) || "";
+  let key = randomKey();
+  const send = async () => {
+    const text = box.value.trim();
+    if (!text || button.disabled) return;
+    button.disabled = true;
+    const path = `/v1/desk/tickets/${encodeURIComponent(ticket.number)}/reply`;
+    const sent = await tell(async () => {
+      await api(path, { agent: desk.name, text }, "POST", { "idempotency-key": key });
+      // The next reply is another one; a failed one keeps its key, so that trying again sends it once.
+      key = randomKey();
+      if (box.value.trim() === text) box.value = "";
+      desk.drafts.delete(ticket.number);
+    });
+    button.disabled = false;
+    if (sent) box.focus();
+  };
+  box.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) send();
+  });
+  const button = h("button", { type: "button", class: "main", onclick: send }, t.send);
+  const suggested = written?.suggested;
+  return [
+    suggested && h("details", { class: "suggested" },
+      h("summary", {}, `${t.suggested}: ${suggested.document}`), h("div", {}, markdown(suggested.text)),
+      h("button", { type: "button", onclick: () => { box.value = suggested.text; box.focus(); } }, t.useSuggested)),
+    h("div", { class: "reply" }, box, button),
+  ].filter(Boolean);
+}
+
+/** Does it, brings the screen up to date, and says what went wrong. */
+async function tell(act) {
+  try {
+    await act();
+    showStatus();
+    await Promise.all([refresh(), desk.open && load(desk.open)]);
+    return true;
+  } catch (error) {
+    showStatus(error.message);
+    alert(error.message);
+    return false;
+  }
+}
+
+function messageView(message, written) {
+  const t = words();
+  const who = message.from === "agent" && message.agent ? `${t.from.agent} · ${message.agent}` : t.from[message.from];
+  const facts = [...(written?.facts || []), ...(written?.tried || [])].filter((fact) => fact.message === message.message);
+  const text = message.from === "customer" ? h("p", { class: "plain" }, marked(message.text, facts))
+    : message.from === "system" ? h("p", { class: "dim" }, t.system[message.text] || message.text)
+    : h("div", {}, markdown(message.text));
+  return h("li", { class: message.from, id: `message-${message.message}`, tabindex: "-1" },
+    h("span", { class: "dim" }, `#${message.message} ${who} · ${clock(message.created_ms, desk.lang)}`), text);
+}
+
+function showWhere(transcript, number, span) {
+  const item = transcript.querySelector(`#message-${Number(number)}`);
+  if (!item) return;
+  item.scrollIntoView({ block: "center" });
+  item.focus({ preventScroll: true });
+  const paragraph = item.querySelector("p.plain");
+  if (!paragraph || !span) return;
+  const value = Array.from(paragraph.textContent).slice(span.start, span.end).join("");
+  paragraph.replaceChildren(...marked(paragraph.textContent, [{ span, value, slot: "" }]));
+}
+
+// Live.
+
+let refreshTimer;
+
+function soon(number) {
+  clearTimeout(refreshTimer);
+  refreshTimer = setTimeout(async () => {
+    await refresh().catch(() => {});
+    if (number && number === desk.open) await load(number).catch(() => {});
+  }, 150);
+}
+
+function listen() {
+  desk.events?.close();
+  const events = new EventSource("/v1/desk/events");
+  desk.events = events;
+  events.onopen = () => { desk.offline = false; showStatus(); soon(desk.open); };
+  events.addEventListener("ticket", (event) => {
+    const { number } = JSON.parse(event.data);
+    soon(number === desk.open ? number : null);
+  });
+  events.addEventListener("reload", () => soon(desk.open));
+  events.onerror = () => {
+    if (events !== desk.events) return;
+    desk.offline = true;
+    showStatus();
+    if (events.readyState === EventSource.CLOSED) {
+      // Refused: signed out, or the server is starting. Asking for the queue tells which.
+      setTimeout(() => refresh().then(listen).catch((error) => error.message === "signed out" || listen()), 3000);
+    }
+  };
+}
+
+async function begin() {
+  const { tickets } = await api("/v1/desk/tickets?limit=1000");
+  desk.tickets = tickets;
+  frame();
+  bell();
+  drawQueue();
+  listen();
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden && parts.list) { desk.fresh = 0; bell(); }
+});
+setInterval(() => { if (parts.list?.isConnected) drawQueue(); }, 30000);
+
+if (desk.name) begin().catch((error) => error.message === "signed out" || signInView(error.message));
+else signInView();

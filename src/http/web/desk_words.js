@@ -1,0 +1,46 @@
+// What the desk says in both languages. The same keys in each.
+
+export const WORDS = {
+  en: {
+    desk: "Desk", signIn: "Sign in", token: "Agents' token", tokenHelp: "It was printed when the server started, or is set as server.agent_token.",
+    name: "Your name, as customers read it", wrongToken: "That is not the token.", signOut: "Sign out", switch: "中文",
+    tabs: { open: "Waiting", taken: "Taken", closed: "Closed" }, empty: "Nothing here.", choose: "Choose a ticket.",
+    take: "Take", taken: "Taken by", close: "Close", handBack: "Hand back to the bot", send: "Send",
+    replyTo: "Reply to the customer", useSuggested: "Use the suggested reply", ask: "Asks", why: "Why it was handed over",
+    facts: "Facts", tried: "Tried already", said: "What the bot said before", offered: "Offered and refused", nearest: "Nearest documents",
+    missing: "Still missing", suggested: "Suggested reply", masked: "Hidden secrets", conversation: "Conversation", message: "message",
+    situation: "Situation", mood: "Mood", language: "Language", agentOnly: "internal", show: "Show where",
+    from: { customer: "Customer", bot: "Bot", agent: "Agent", system: "System" },
+    outcome: { answer: "answer", offer: "offer", handoff: "handed over" },
+    priority: { urgent: "urgent", high: "high", normal: "normal", low: "low" },
+    reason: {
+      asked: "asked for a person", no_knowledge: "no document", low_confidence: "not sure enough", unsupported: "not held up",
+      account: "needs the account", danger: "danger", loop: "went in circles", off_topic: "off topic", injection: "orders in text",
+      small_talk: "small talk", no_language: "other language", error: "something failed", confident: "answered in the other language",
+    },
+    mood_: { calm: "calm", worried: "worried", angry: "angry" }, system: { closed: "closed" },
+    cosine: "meaning", terms: "words", offline: "Connection lost. Reconnecting…", news: "A new ticket:", closedNow: "This ticket is closed.",
+    confirmClose: "Close this ticket?", minutes: "min", hours: "h", days: "d", keys: "Ctrl+Enter sends",
+  },
+  zh: {
+    desk: "工作台", signIn: "登录", token: "客服令牌", tokenHelp: "服务启动时会打印，或在 server.agent_token 中设置。",
+    name: "您的名字（客户能看到）", wrongToken: "令牌不对。", signOut: "退出", switch: "English",
+    tabs: { open: "待接", taken: "处理中", closed: "已结束" }, empty: "这里没有工单。", choose: "请选择一个工单。",
+    take: "接手", taken: "处理人", close: "结束", handBack: "转回机器人", send: "发送",
+    replyTo: "回复客户", useSuggested: "使用建议回复", ask: "诉求", why: "转人工原因",
+    facts: "已知信息", tried: "客户已尝试", said: "机器人之前的回复", offered: "提供过、被拒绝的问题", nearest: "最接近的文档",
+    missing: "还缺少", suggested: "建议回复", masked: "已隐藏的敏感信息", conversation: "对话", message: "消息",
+    situation: "情形", mood: "情绪", language: "语言", agentOnly: "内部", show: "查看出处",
+    from: { customer: "客户", bot: "机器人", agent: "客服", system: "系统" },
+    outcome: { answer: "回答", offer: "给出选项", handoff: "转人工" },
+    priority: { urgent: "紧急", high: "高", normal: "普通", low: "低" },
+    reason: {
+      asked: "客户要求人工", no_knowledge: "没有相关文档", low_confidence: "把握不足", unsupported: "资料不支持",
+      account: "需查账户", danger: "资金或安全风险", loop: "反复未解决", off_topic: "无关话题", injection: "文本夹带指令",
+      small_talk: "闲聊", no_language: "其他语言", error: "系统出错", confident: "只有另一语言的文档",
+    },
+    mood_: { calm: "平静", worried: "担心", angry: "生气" }, system: { closed: "已结束" },
+    cosine: "语义", terms: "词语", offline: "连接已断开，正在重连…", news: "新工单：", closedNow: "工单已结束。",
+    confirmClose: "要结束这个工单吗？", minutes: "分钟", hours: "小时", days: "天", keys: "Ctrl+Enter 发送",
+  },
+};

@@ -1,0 +1,51 @@
+// Builds elements. Children that are strings become text nodes, never markup.
+
+/** h("button", {class: "chip", onclick: f, "aria-label": "…"}, "text", otherNode) */
+export function h(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else node.setAttribute(name, value === true ? "" : String(value));
+  }
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return node;
+}
+
+/** A random key; `crypto.randomUUID` exists on secure pages only. */
+export function randomKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** "14:05" today, else with the day. */
+export function clock(ms, lang) {
+  const date = new Date(ms);
+  const today = date.toDateString() === new Date().toDateString();
+  const day = today ? {} : { month: "short", day: "numeric" };
+  return date.toLocaleString(lang === "zh" ? "zh-CN" : "en", { ...day, hour: "2-digit", minute: "2-digit" });
+}
+
+/** The day in a revision such as 3f9a1c22-2026-11-22; null where there is none. */
+export function revisionDay(revision) {
+  const found = /(\d{4}-\d{2}-\d{2})$/.exec(revision || "");
+  return found ? found[1] : null;
+}
+
+/** The page of a document as it was cited. */
+export function documentUrl(server, { document, revision, lang }) {
+  const query = new URLSearchParams();
+  if (revision) query.set("revision", revision);
+  if (lang) query.set("lang", lang);
+  return `${server}/v1/documents/${encodeURIComponent(document)}?${query}`;
+}
+
+/** localStorage, or nothing where the browser refuses it. */
+export const memory = {
+  get(key) {
+    try { return localStorage.getItem(key); } catch { return null; }
+  },
+  set(key, value) {
+    try { value === null ? localStorage.removeItem(key) : localStorage.setItem(key, value); } catch { /* private mode */ }
+  },
+};

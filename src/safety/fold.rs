@@ -1,0 +1,174 @@
+//! WHAT DOES A READER SEE? Text folded to plain letters, each byte knowing which bytes of the original it came from.
+//!
+//! Full-width, styled and look-alike letters become ASCII, accents and invisible characters go, katakana becomes hiragana.
+//! Compatibility decomposition, because the phrase lists are written in it. Case is kept: base58 needs it.
+
+use unicode_normalization::char::{decompose_compatible, is_combining_mark};
+
+/// A folded text.
+#[derive(Debug)]
+pub(super) struct Folded {
+    /// What the finders read.
+    pub(super) text: String,
+    /// For each byte of `text`, the bytes of the original; `None` where both are the same.
+    origin: Option<Vec<(u32, u32)>>,
+}
+
+impl Folded {
+    pub(super) fn new(original: &str) -> Folded {
+        if original.is_ascii() {
+            return Folded { text: original.to_owned(), origin: None };
+        }
+        let mut text = String::with_capacity(original.len());
+        let mut origin = Vec::with_capacity(original.len());
+        for (at, c) in original.char_indices() {
+            let span = (at as u32, (at + c.len_utf8()) as u32);
+            let mut push = |c: char| {
+                if let Some(c) = plain(c) {
+                    text.push(c);
+                    origin.extend(std::iter::repeat_n(span, c.len_utf8()));
+                }
+            };
+            if c.is_ascii() {
+                push(c);
+            } else {
+                decompose_compatible(c, &mut push);
+            }
+        }
+        Folded { text, origin: Some(origin) }
+    }
+
+    /// The bytes of the original that `start..end` of the folded text came from.
+    pub(super) fn original(&self, start: usize, end: usize) -> (usize, usize) {
+        match &self.origin {
+            None => (start, end),
+            Some(origin) if start < end => (origin[start].0 as usize, origin[end - 1].1 as usize),
+            Some(_) => (0, 0),
+        }
+    }
+}
+
+/// One decomposed character as the finders want it; `None` for what a reader does not see.
+fn plain(c: char) -> Option<char> {
+    if c.is_ascii() {
+        return Some(c);
+    }
+    let folded = match c {
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{feff}' => {
+            return None;
+        }
+        '\u{180b}'..='\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => {
+            return None;
+        }
+        '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e01ef}' => return None,
+        // Dakuten tell Japanese words apart; every other mark only decorates.
+        '\u{3099}' | '\u{309a}' => c,
+        '\u{300}'..='\u{36f}' => return None,
+        '\u{30a1}'..='\u{30f6}' => char::from_u32(c as u32 - 0x60)?,
+        '\u{1f150}'..='\u{1f169}' => letter(c, 0x1f150),
+        '\u{1f170}'..='\u{1f189}' => letter(c, 0x1f170),
+        '\u{1f1e6}'..='\u{1f1ff}' => letter(c, 0x1f1e6),
+        '\u{2010}'..='\u{2015}' | '\u{2212}' => '-',
+        '\u{2018}' | '\u{2019}' => '\'',
+        '\u{201c}' | '\u{201d}' => '"',
+        // `。` ends sentences in Chinese; between digits and letters it is a dot all the same.
+        '\u{3002}' => '.',
+        '\u{3001}' => ',',
+        '\u{2028}' | '\u{2029}' | '\u{85}' => '\n',
+        _ if (c as u32) < 0x600 || (0x1d00..0x1e00).contains(&(c as u32)) => look_alike(c),
+        _ => c,
+    };
+    let is_kept = !is_combining_mark(folded) || matches!(folded, '\u{3099}' | '\u{309a}');
+    is_kept.then_some(folded)
+}
+
+fn letter(c: char, first: u32) -> char {
+    char::from(b'A' + (c as u32 - first) as u8)
+}
+
+/// Letters of other scripts that look like a Latin letter.
+fn look_alike(c: char) -> char {
+    const GROUPS: &[(&str, char)] = &[
+        ("аɑαᴀ", 'a'),
+        ("ЬьƄ", 'b'),
+        ("сϲᴄ", 'c'),
+        ("ԁđᴅɗ", 'd'),
+        ("еҽєεᴇ", 'e'),
+        ("ƒ", 'f'),
+        ("ɡԍցɢ", 'g'),
+        ("һհħʜ", 'h'),
+        ("іıɩιӏɪ", 'i'),
+        ("јϳᴊ", 'j'),
+        ("кκᴋ", 'k'),
+        ("łʟⅼ", 'l'),
+        ("мᴍ", 'm'),
+        ("пոռηɴ", 'n'),
+        ("оοօσøᴏ", 'o'),
+        ("рρᴘ", 'p'),
+        ("ԛզ", 'q'),
+        ("гʀ", 'r'),
+        ("ѕꜱ", 's'),
+        ("тτᴛ", 't'),
+        ("υսᴜ", 'u'),
+        ("νѵᴠ", 'v'),
+        ("ԝωᴡѡ", 'w'),
+        ("хχ", 'x'),
+        ("уүγʏ", 'y'),
+        ("ᴢʐ", 'z'),
+        ("АΑ", 'A'),
+        ("ВΒ", 'B'),
+        ("СϹ", 'C'),
+        ("Đ", 'D'),
+        ("ЕΕ", 'E'),
+        ("Ԍ", 'G'),
+        ("НΗҺ", 'H'),
+        ("ІΙӀ", 'I'),
+        ("Ј", 'J'),
+        ("КΚ", 'K'),
+        ("Ł", 'L'),
+        ("МΜ", 'M'),
+        ("Ν", 'N'),
+        ("ОΟՕØ", 'O'),
+        ("РΡ", 'P'),
+        ("Ԛ", 'Q'),
+        ("Ѕ", 'S'),
+        ("ТΤ", 'T'),
+        ("Ս", 'U'),
+        ("Ѵ", 'V'),
+        ("Ԝ", 'W'),
+        ("ХΧ", 'X'),
+        ("УΥҮ", 'Y'),
+        ("Ζ", 'Z'),
+        ("З", '3'),
+    ];
+    GROUPS.iter().find(|(group, _)| group.contains(c)).map_or(c, |(_, latin)| *latin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_reader_sees() {
+        for (text, expect) in [
+            ("ｌｅｇａｌ　１２", "legal 12"),
+            ("l\u{200b}e\u{feff}g\u{ad}al", "legal"),
+            ("lеgаl", "legal"),
+            ("ábaco Ábaco a\u{301}baco", "abaco Abaco abaco"),
+            ("𝐥𝓮𝔤𝕒𝗅", "legal"),
+            ("アイ あい", "あい あい"),
+            ("助记词。", "助记词."),
+        ] {
+            assert_eq!(Folded::new(text).text, expect, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_way_back() {
+        let text = "我lе\u{200b}g！";
+        let folded = Folded::new(text);
+        let at = folded.text.find("leg").unwrap();
+        let (start, end) = folded.original(at, at + 3);
+        assert_eq!(&text[start..end], "lе\u{200b}g");
+    }
+}

@@ -1,0 +1,198 @@
+//! WHICH WORDS CAN STAND IN A SEED PHRASE? The ten BIP-39 lists, how ordinary each word is, and the checksums.
+//!
+//! `everyday_en.txt` holds the English list words that people use when they write to support; `pairs_zh.txt` holds, by
+//! first character, the pairs that ordinary Chinese is made of. Both were written or drawn from our own documents.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::LazyLock,
+};
+
+use bip39::Language;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256, Sha512};
+
+use super::fold::Folded;
+
+/// The lists whose words are written with letters. A word's place in `ListWord::index` is the place of its list here.
+pub(super) const LETTER_LISTS: [Language; 8] = [
+    Language::English,
+    Language::French,
+    Language::Spanish,
+    Language::Italian,
+    Language::Portuguese,
+    Language::Czech,
+    Language::Japanese,
+    Language::Korean,
+];
+
+const NOT_LISTED: u16 = u16::MAX;
+
+/// A word of one or several lists.
+#[derive(Debug)]
+pub(super) struct ListWord {
+    index: [u16; LETTER_LISTS.len()],
+    /// Common in what people write to support.
+    pub(super) everyday: bool,
+}
+
+impl ListWord {
+    /// Its number in a list.
+    pub(super) fn number_in(&self, list: usize) -> Option<u16> {
+        Some(self.index[list]).filter(|index| *index != NOT_LISTED)
+    }
+}
+
+/// Every word by its folded lowercase form; English ones also by their first four letters, which are unique.
+static WORDS: LazyLock<HashMap<String, ListWord>> = LazyLock::new(|| {
+    let everyday: HashSet<&str> = include_str!("everyday_en.txt").split_whitespace().collect();
+    let mut words: HashMap<String, ListWord> = HashMap::with_capacity(20_000);
+    let mut add = |key: String, list: usize, number: usize| {
+        let everyday = everyday.contains(key.as_str());
+        let word = words.entry(key).or_insert(ListWord { index: [NOT_LISTED; LETTER_LISTS.len()], everyday });
+        if word.index[list] == NOT_LISTED {
+            word.index[list] = number as u16;
+        }
+    };
+    for (list, language) in LETTER_LISTS.iter().enumerate() {
+        for (number, word) in language.word_list().iter().enumerate() {
+            add(Folded::new(word).text.to_lowercase(), list, number);
+        }
+    }
+    for (number, word) in Language::English.word_list().iter().enumerate() {
+        if word.len() > 4 {
+            add(word[..4].to_owned(), 0, number);
+        }
+    }
+    words
+});
+
+/// Looks a folded lowercase word up.
+pub(super) fn list_word(word: &str) -> Option<&'static ListWord> {
+    if word.len() < 3 { None } else { WORDS.get(word) }
+}
+
+/// Everything about one Chinese character of the simplified or the traditional list.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HanCharacter {
+    /// Number in the simplified list.
+    pub(super) simplified: Option<u16>,
+    /// Number in the traditional list.
+    pub(super) traditional: Option<u16>,
+    /// How much likelier it is in a random phrase than in prose, natural logarithm, cut to [-2, 1].
+    pub(super) oddness: f32,
+}
+
+static HAN: LazyLock<HashMap<char, HanCharacter>> = LazyLock::new(|| {
+    // Both lists are ordered by how common a character is: its number gives its frequency by Zipf's law.
+    const SHIFT: f32 = 8.0;
+    let total: f32 = (0..2048).map(|number| 1.0 / (number as f32 + SHIFT)).sum();
+    let mut han: HashMap<char, HanCharacter> = HashMap::with_capacity(3_000);
+    for language in [Language::SimplifiedChinese, Language::TraditionalChinese] {
+        for (number, word) in language.word_list().iter().enumerate() {
+            let Some(c) = Folded::new(word).text.chars().next() else { continue };
+            let oddness = ((number as f32 + SHIFT) * total / 2048.0).ln().clamp(-2.0, 1.0);
+            let entry = han.entry(c).or_insert(HanCharacter { simplified: None, traditional: None, oddness });
+            match language {
+                Language::SimplifiedChinese => entry.simplified = Some(number as u16),
+                _ => entry.traditional = Some(number as u16),
+            }
+        }
+    }
+    han
+});
+
+/// Looks a Chinese character up.
+pub(super) fn han_character(c: char) -> Option<HanCharacter> {
+    HAN.get(&c).copied()
+}
+
+static PAIRS: LazyLock<HashSet<(char, char)>> = LazyLock::new(|| {
+    let mut pairs = HashSet::with_capacity(30_000);
+    // A traditional character stands at the place of its simplified twin wherever the lists run in step.
+    let twins: HashMap<char, char> = Language::SimplifiedChinese
+        .word_list()
+        .iter()
+        .zip(Language::TraditionalChinese.word_list())
+        .filter_map(|(simplified, traditional)| Some((simplified.chars().next()?, traditional.chars().next()?)))
+        .collect();
+    let twin = |c: char| twins.get(&c).copied().unwrap_or(c);
+    for line in include_str!("pairs_zh.txt").lines() {
+        let mut characters = line.chars();
+        let Some(first) = characters.next() else { continue };
+        for second in characters {
+            pairs.insert((first, second));
+            pairs.insert((twin(first), twin(second)));
+        }
+    }
+    pairs
+});
+
+/// Whether two characters often stand side by side in ordinary Chinese.
+pub(super) fn is_common_pair(first: char, second: char) -> bool {
+    PAIRS.contains(&(first, second))
+}
+
+/// Whether these word numbers carry a right BIP-39 checksum. The number of words must be one that BIP-39 has.
+pub(super) fn checksum_holds(numbers: &[u16]) -> bool {
+    let checksum_bits = numbers.len() / 3;
+    if !matches!(numbers.len(), 12 | 15 | 18 | 21 | 24) {
+        return false;
+    }
+    let mut bytes = [0u8; 33];
+    for (word, number) in numbers.iter().enumerate() {
+        for bit in 0..11 {
+            if number >> (10 - bit) & 1 == 1 {
+                let at = word * 11 + bit;
+                bytes[at / 8] |= 0x80 >> (at % 8);
+            }
+        }
+    }
+    let entropy_bytes = (numbers.len() * 11 - checksum_bits) / 8;
+    let digest = Sha256::digest(&bytes[..entropy_bytes]);
+    let shift = 8 - checksum_bits;
+    digest[0] >> shift == bytes[entropy_bytes] >> shift
+}
+
+/// Whether these English words are an Electrum seed of version 2: the version is hashed into the words.
+pub(super) fn is_electrum(words: &[&str]) -> bool {
+    if !matches!(words.len(), 12 | 13 | 24) {
+        return false;
+    }
+    let Ok(mut mac) = Hmac::<Sha512>::new_from_slice(b"Seed version") else { return false };
+    mac.update(words.join(" ").as_bytes());
+    let tag = mac.finalize().into_bytes();
+    // 01 standard, 100 segwit, 101 and 102 two-factor.
+    tag[0] == 0x01 || (tag[0] == 0x10 && tag[1] >> 4 <= 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checksums_of_every_list_and_length() {
+        for (list, language) in LETTER_LISTS.into_iter().enumerate() {
+            for bytes in [16, 20, 24, 28, 32] {
+                let entropy: Vec<u8> = (0..bytes).map(|at| (at * 37 + list * 11 + 5) as u8).collect();
+                let phrase = bip39::Mnemonic::from_entropy_in(language, &entropy).unwrap();
+                let mut numbers: Vec<u16> = phrase
+                    .words()
+                    .map(|word| list_word(&Folded::new(word).text.to_lowercase()).unwrap().number_in(list).unwrap())
+                    .collect();
+                assert!(checksum_holds(&numbers), "{phrase}");
+                numbers[3] ^= 1;
+                numbers.truncate(11);
+                assert!(!checksum_holds(&numbers));
+            }
+        }
+    }
+
+    #[test]
+    fn electrum_seeds() {
+        let seed = "wild father tree among universe such mobile favorite target dynamic credit identify";
+        assert!(is_electrum(&seed.split(' ').collect::<Vec<_>>()));
+        let other = "legal winner thank year wave sausage worth useful legal winner thank yellow";
+        assert!(!is_electrum(&other.split(' ').collect::<Vec<_>>()));
+    }
+}

@@ -1,0 +1,224 @@
+//! IS THIS CHINESE A SEED PHRASE? Single characters of the simplified or traditional list, spaced or not.
+//!
+//! Three in four characters of ordinary prose are list characters, and one window of twelve in sixteen passes the checksum by
+//! chance. What prose has and a phrase has not is common characters and common pairs; what a phrase often has and prose has
+//! not is a gap after every character. Each character adds its oddness (nats, see [`super::seed_phrase`]).
+
+use std::ops::Range;
+
+use super::{
+    fold::Folded,
+    phrase_lists::{HanCharacter, checksum_holds, han_character, is_common_pair},
+    talk::{Mention, is_seed_talk_near},
+};
+
+const COMMON_PAIR: f32 = -4.0;
+const RARE_PAIR: f32 = 1.2;
+/// A character with a gap on both sides.
+const ON_ITS_OWN: f32 = 2.0;
+const OTHER_CHARACTER: f32 = -4.0;
+
+/// How odd a stretch has to be: anywhere, with talk of seed phrases near, alone on its line, spaced alone on its line.
+/// The oddest of some 8,000 ordinary lines reached 8.9.
+const LIMIT_INSIDE: f32 = 10.5;
+const LIMIT_TALK: f32 = 9.0;
+const LIMIT_ALONE: f32 = 9.0;
+const LIMIT_SPACED_ALONE: f32 = 6.0;
+/// How odd a window with a right checksum has to be.
+const LIMIT_CHECKSUM: f32 = 6.0;
+const LIMIT_CHECKSUM_TALK: f32 = 4.0;
+/// What numbers are followed by.
+const MEASURES: &str =
+    "元张張个個天年月日号號时時分秒块塊次点點笔筆条條位名万萬亿億千百度折倍层層版种種款字词詞步到至和及或周岁岁英美";
+const FALL_THAT_ENDS: f32 = 7.0;
+
+/// Adds the byte ranges, in the folded text, of every seed phrase written with Chinese characters.
+pub(super) fn find(folded: &Folded, mentions: &[Mention], found: &mut Vec<Range<usize>>) {
+    let stretches = stretches_of(&folded.text);
+    for stretch in &stretches {
+        if stretch.iter().filter(|here| here.han.is_some()).count() >= 3 {
+            find_in_stretch(stretch, mentions, found);
+        }
+    }
+}
+
+/// One Chinese character in its place.
+#[derive(Debug)]
+struct Here {
+    range: Range<usize>,
+    han: Option<HanCharacter>,
+    oddness: f32,
+    is_spaced: bool,
+    starts_line: bool,
+    ends_line: bool,
+}
+
+fn is_han(c: char) -> bool {
+    matches!(c, '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{323af}')
+}
+
+/// Runs of Chinese characters with nothing but gaps, digits and punctuation between them.
+fn stretches_of(text: &str) -> Vec<Vec<Here>> {
+    let mut stretches = Vec::new();
+    let mut open: Vec<Here> = Vec::new();
+    let mut previous: Option<char> = None;
+    let (mut has_gap, mut new_line, mut after_digit) = (true, true, false);
+    let mut latin = 0;
+    for (at, c) in text.char_indices() {
+        if is_han(c) {
+            let han = han_character(c);
+            let gap = has_gap;
+            let mut oddness = han.map_or(OTHER_CHARACTER, |han| han.oddness);
+            if let (Some(before), true) = (previous.filter(|_| !open.is_empty()), han.is_some()) {
+                oddness += if is_common_pair(before, c) {
+                    if gap { COMMON_PAIR / 2.0 } else { COMMON_PAIR }
+                } else if gap {
+                    0.0
+                } else {
+                    RARE_PAIR
+                };
+            }
+            if !has_gap && let Some(last) = open.last_mut() {
+                last.is_spaced = false;
+            }
+            // "5 张", "10 月": a measure after its number has a gap around it in any prose.
+            let is_measure = after_digit && MEASURES.contains(c);
+            let gap = gap && !is_measure;
+            after_digit = false;
+            open.push(Here {
+                range: at..at + c.len_utf8(),
+                han,
+                oddness,
+                is_spaced: gap,
+                starts_line: new_line,
+                ends_line: false,
+            });
+            previous = Some(c);
+            (has_gap, new_line, latin) = (false, false, 0);
+        } else {
+            // Quotes and brackets stand around single characters in prose.
+            has_gap |= !matches!(c, '"' | '\'' | '(' | ')' | '[' | ']' | '\u{300a}'..='\u{3011}' | '<' | '>');
+            after_digit = c.is_ascii_digit() || (after_digit && c == ' ');
+            if c == '\n' {
+                new_line = true;
+                if let Some(last) = open.last_mut() {
+                    last.ends_line |= latin == 0;
+                }
+            } else if c.is_alphabetic() {
+                latin += 1;
+                new_line = false;
+                if latin == 2 && !open.is_empty() {
+                    stretches.push(std::mem::take(&mut open));
+                }
+            }
+        }
+    }
+    if let Some(last) = open.last_mut() {
+        last.ends_line |= latin == 0;
+    }
+    stretches.push(open);
+    for here in stretches.iter_mut().flatten().filter(|here| here.is_spaced && here.han.is_some()) {
+        here.oddness += ON_ITS_OWN;
+    }
+    stretches
+}
+
+fn find_in_stretch(stretch: &[Here], mentions: &[Mention], found: &mut Vec<Range<usize>>) {
+    let is_talk_near = |range: &Range<usize>| {
+        is_seed_talk_near(mentions, stretch[range.start].range.start, stretch[range.end - 1].range.end)
+    };
+    let mut push = |range: Range<usize>| found.push(stretch[range.start].range.start..stretch[range.end - 1].range.end);
+    let mut at = 0;
+    while at < stretch.len() {
+        if stretch[at].oddness <= 0.0 {
+            at += 1;
+            continue;
+        }
+        let (mut sum, mut peak, mut last) = (0.0f32, 0.0f32, at);
+        for (here, character) in stretch.iter().enumerate().skip(at) {
+            sum += character.oddness;
+            if sum > peak {
+                (peak, last) = (sum, here);
+            }
+            if sum < 0.0 || sum < peak - FALL_THAT_ENDS {
+                break;
+            }
+        }
+        let core = at..last + 1;
+        let spaced = stretch[core.clone()].iter().filter(|here| here.is_spaced).count();
+        let run = widen(stretch, &core);
+        let talk = is_talk_near(&run);
+        let is_alone = stretch[run.start].starts_line && stretch[run.end - 1].ends_line;
+        let limit = match (talk, is_alone) {
+            (_, true) if spaced >= 3 && spaced + 1 >= core.len() => LIMIT_SPACED_ALONE,
+            (true, _) => LIMIT_TALK,
+            (_, true) => LIMIT_ALONE,
+            _ => LIMIT_INSIDE,
+        };
+        if peak >= limit && core.len() >= 3 {
+            push(run);
+        }
+        at = last + 1;
+    }
+    for (oddness, window) in windows_with_checksum(stretch, LIMIT_CHECKSUM_TALK) {
+        if oddness >= LIMIT_CHECKSUM || is_talk_near(&window) {
+            push(window);
+        }
+    }
+}
+
+/// Up to three more list characters on each side, as long as they do not belong to a word of the prose around; also across
+/// one character of no list, a misspelt one.
+fn widen(stretch: &[Here], core: &Range<usize>) -> Range<usize> {
+    let may_belong =
+        |at: usize| stretch.get(at).is_some_and(|here| here.han.is_some() && (here.is_spaced || here.oddness > -1.5));
+    let may_jump = core.len() >= 6;
+    let reach = |from: usize, step: fn(usize, usize) -> usize| {
+        let mut taken = 0;
+        for distance in 1..=4 {
+            let is_misspelt = may_jump && distance < 4 && may_belong(step(from, distance + 1));
+            if may_belong(step(from, distance)) || (is_misspelt && taken + 1 == distance) {
+                taken = distance;
+            } else {
+                break;
+            }
+        }
+        taken
+    };
+    // A step below zero wraps to a place that no stretch has.
+    let left = reach(core.start, usize::wrapping_sub);
+    let right = reach(core.end - 1, usize::wrapping_add);
+    core.start - left..core.end + right
+}
+
+fn windows_with_checksum(stretch: &[Here], limit: f32) -> Vec<(f32, Range<usize>)> {
+    let mut windows = Vec::new();
+    if stretch.len() < 12 {
+        return windows;
+    }
+    let mut sums = Vec::with_capacity(stretch.len() + 1);
+    sums.push(0.0f32);
+    for here in stretch {
+        sums.push(sums[sums.len() - 1] + here.oddness);
+    }
+    for length in [12, 15, 18, 21, 24] {
+        for start in 0..(stretch.len() + 1).saturating_sub(length) {
+            // The pair across the left edge belongs to the text before the window.
+            let first = &stretch[start];
+            let edge = first.han.map_or(0.0, |han| han.oddness) + if first.is_spaced { ON_ITS_OWN } else { 0.0 };
+            let oddness = sums[start + length] - sums[start + 1] + edge;
+            if oddness < limit {
+                continue;
+            }
+            let window = &stretch[start..start + length];
+            let holds = |number: fn(&HanCharacter) -> Option<u16>| {
+                let numbers: Option<Vec<u16>> = window.iter().map(|here| here.han.as_ref().and_then(number)).collect();
+                numbers.is_some_and(|numbers| checksum_holds(&numbers))
+            };
+            if holds(|han| han.simplified) || holds(|han| han.traditional) {
+                windows.push((oddness, start..start + length));
+            }
+        }
+    }
+    windows
+}

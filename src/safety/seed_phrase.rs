@@ -1,0 +1,448 @@
+//! IS THIS A SEED PHRASE? Words of one list, one after the other, that nobody would write as a sentence.
+//!
+//! letters -> tokens -> for each list: how odd is each stretch? -> checksum decides the edges -> byte ranges
+//!
+//! The oddness of a stretch is a log-likelihood ratio, random phrase against prose, in nats: an odd list word speaks for
+//! a phrase, an everyday one ("can", "you", "help") against it, a word of no list strongly against it. So a misspelt
+//! or missing word does not save a phrase, and a sentence that happens to use list words is left alone. Chinese is
+//! read in [`super::seed_han`].
+
+use std::ops::Range;
+
+use super::{
+    fold::Folded,
+    phrase_lists::{LETTER_LISTS, ListWord, checksum_holds, is_electrum, list_word},
+    talk::{Mention, is_seed_talk_near},
+};
+
+/// 28% of the English list is everyday, but some 90% of the list words in what people write is.
+const ODD_WORD: f32 = 1.97;
+const EVERYDAY_WORD: f32 = -1.17;
+const OTHER_WORD: f32 = -2.5;
+/// A stretch of Chinese between two words: numbering ("第三个") or prose.
+const SHORT_HAN: f32 = -1.0;
+
+/// How odd a stretch has to be: inside other text, with talk of seed phrases near, alone on its line.
+const LIMIT_INSIDE: f32 = 6.5;
+const LIMIT_TALK: f32 = 3.5;
+const LIMIT_ALONE: f32 = 1.5;
+/// For each word over three: the more words, the rarer it is that a sentence has none outside the list.
+const LIMIT_ALONE_PER_WORD: f32 = 1.4;
+/// The longest run of list words in some 22,000 ordinary texts had eight; a longer one may be more ordinary.
+const LONGER_THAN_PROSE: usize = 10;
+const LIMIT_UNBROKEN: f32 = -4.0;
+/// The same with one misspelt word.
+const LIMIT_ALL_BUT_ONE: f32 = -1.0;
+/// A stretch whose oddness fell by this much from its peak has ended.
+const FALL_THAT_ENDS: f32 = 9.0;
+
+/// Adds the byte ranges, in the folded text, of every seed phrase written with letters.
+pub(super) fn find(folded: &Folded, mentions: &[Mention], found: &mut Vec<Range<usize>>) {
+    let text = &folded.text;
+    let tokens = tokens_of(text);
+    find_unspaced(text, &tokens, found);
+    if tokens.iter().filter(|token| token.word.is_some()).count() < 3 {
+        return;
+    }
+    for list in 0..LETTER_LISTS.len() {
+        let listed = |token: &Token| token.word.is_some_and(|word| word.number_in(list).is_some());
+        // The other lists share words with English; they count only when they explain more than English does.
+        let own = tokens.iter().filter(|token| listed(token)).count();
+        if own >= 3 && (list == 0 || tokens.iter().any(|token| listed(token) && token.only_in(list))) {
+            find_in_list(text, &tokens, list, mentions, found);
+        }
+    }
+}
+
+/// A stretch of letters of one script; Chinese is one token however long.
+#[derive(Debug)]
+struct Token {
+    range: Range<usize>,
+    word: Option<&'static ListWord>,
+    line: u32,
+    is_han: bool,
+}
+
+impl Token {
+    fn only_in(&self, list: usize) -> bool {
+        self.word.is_some_and(|word| {
+            word.number_in(list).is_some() && (0..list).all(|other| word.number_in(other).is_none())
+        })
+    }
+}
+
+#[derive(PartialEq, Eq, Clone, Copy)]
+enum Script {
+    None,
+    Letters,
+    Kana,
+    Han,
+}
+
+fn script_of(c: char) -> Script {
+    match c {
+        'a'..='z' | 'A'..='Z' => Script::Letters,
+        '\0'..='\u{7f}' => Script::None,
+        '\u{3041}'..='\u{309f}' | '\u{30fc}' => Script::Kana,
+        '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{323af}' => Script::Han,
+        _ if c.is_alphabetic() => Script::Letters,
+        _ => Script::None,
+    }
+}
+
+fn tokens_of(text: &str) -> Vec<Token> {
+    let mut tokens: Vec<Token> = Vec::with_capacity(text.len() / 5 + 1);
+    let (mut open, mut start, mut line) = (Script::None, 0, 0);
+    let mut low = String::new();
+    let mut previous = ' ';
+    let mut characters = text.char_indices().chain(std::iter::once((text.len(), ' '))).peekable();
+    while let Some((at, c)) = characters.next() {
+        let mut script = script_of(c);
+        // "don't" is one word, and in no list.
+        if c == '\'' && open == Script::Letters && characters.peek().is_some_and(|(_, next)| next.is_alphabetic()) {
+            script = Script::Letters;
+        }
+        // CamelCase keeps words apart when nothing else does.
+        let hump = c.is_ascii_uppercase() && previous.is_ascii_lowercase() && open == Script::Letters;
+        if script != open || hump {
+            if open != Script::None {
+                let word = if open == Script::Han { None } else { list_word(&low) };
+                tokens.push(Token { range: start..at, word, line, is_han: open == Script::Han });
+            }
+            low.clear();
+            open = script;
+            start = at;
+        }
+        if script == Script::Letters || script == Script::Kana {
+            if c.is_ascii() { low.push(c.to_ascii_lowercase()) } else { low.extend(c.to_lowercase()) }
+        }
+        line += u32::from(c == '\n');
+        previous = c;
+    }
+    tokens
+}
+
+fn find_in_list(text: &str, tokens: &[Token], list: usize, mentions: &[Mention], found: &mut Vec<Range<usize>>) {
+    let listed = |token: &Token| token.word.filter(|word| word.number_in(list).is_some());
+    let worth = |token: &Token| match listed(token) {
+        Some(word) if word.everyday => EVERYDAY_WORD,
+        Some(_) => ODD_WORD,
+        None if token.is_han && token.range.len() <= 12 => SHORT_HAN,
+        None => OTHER_WORD,
+    };
+    let mut at = 0;
+    while at < tokens.len() {
+        if worth(&tokens[at]) <= 0.0 {
+            at += 1;
+            continue;
+        }
+        let (mut sum, mut peak, mut last) = (0.0f32, 0.0f32, at);
+        for (here, token) in tokens.iter().enumerate().skip(at) {
+            sum += worth(token);
+            if sum > peak {
+                (peak, last) = (sum, here);
+            }
+            if sum < 0.0 || sum < peak - FALL_THAT_ENDS {
+                break;
+            }
+        }
+        let core = at..last + 1;
+        let words = tokens[core.clone()].iter().filter(|token| listed(token).is_some()).count();
+        let run = widen(text, tokens, &core, |token| listed(token).is_some());
+        let talk = is_seed_talk_near(mentions, tokens[run.start].range.start, tokens[run.end - 1].range.end);
+        let run_words = tokens[run.clone()].iter().filter(|token| listed(token).is_some()).count();
+        let windows = windows_with_checksum(text, tokens, &run, list);
+        let whole: f32 = tokens[run.clone()].iter().filter(|token| listed(token).is_some()).map(worth).sum();
+        let is_unbroken = run_words == run.len();
+        let is_alone = is_unbroken && is_whole_lines(tokens, &run);
+        let phrase = !windows.is_empty()
+            || (words >= 4 && peak >= LIMIT_INSIDE)
+            || (run_words >= 3 && talk && peak >= LIMIT_TALK)
+            || (run_words >= LONGER_THAN_PROSE && is_unbroken && whole >= LIMIT_UNBROKEN)
+            || (run_words >= LONGER_THAN_PROSE && run_words + 1 == run.len() && whole >= LIMIT_ALL_BUT_ONE)
+            || (run_words >= 3 && is_alone && whole >= LIMIT_ALONE - LIMIT_ALONE_PER_WORD * (run_words as f32 - 3.0));
+        if phrase {
+            let reach = if windows.is_empty() {
+                fill(text, tokens, run.clone())
+            } else {
+                let windows =
+                    windows.iter().fold(core.clone(), |all, next| all.start.min(next.start)..all.end.max(next.end));
+                let is_prose = |rest: &[Token]| {
+                    rest.len() <= 1 && rest.iter().all(|token| listed(token).is_some_and(|word| word.everyday))
+                };
+                // One everyday word beside a window is left; more may be the phrase, and the window an accident.
+                let start = if is_prose(&tokens[run.start..windows.start]) { windows.start } else { run.start };
+                let end = if is_prose(&tokens[windows.end..run.end]) { windows.end } else { run.end };
+                start..end
+            };
+            found.push(tokens[reach.start].range.start..tokens[reach.end - 1].range.end);
+        }
+        at = if phrase { run.end.max(last + 1) } else { last + 1 };
+    }
+}
+
+/// The core and every list word next to it, also across one word on each side that is in no list: a misspelt one.
+fn widen(text: &str, tokens: &[Token], core: &Range<usize>, listed: impl Fn(&Token) -> bool) -> Range<usize> {
+    let mut run = core.clone();
+    let (mut jump_left, mut jump_right) = (true, true);
+    let may_jump = |token: &Token| !token.is_han && token.range.len() >= 2 && !is_link_word(text, token);
+    loop {
+        let before = run.clone();
+        while run.start > 0 && listed(&tokens[run.start - 1]) {
+            run.start -= 1;
+        }
+        while run.end < tokens.len() && listed(&tokens[run.end]) {
+            run.end += 1;
+        }
+        if jump_left
+            && run.len() >= 5
+            && run.start >= 2
+            && listed(&tokens[run.start - 2])
+            && may_jump(&tokens[run.start - 1])
+        {
+            run.start -= 2;
+            jump_left = false;
+        }
+        if jump_right
+            && run.len() >= 5
+            && run.end + 1 < tokens.len()
+            && listed(&tokens[run.end + 1])
+            && may_jump(&tokens[run.end])
+        {
+            run.end += 2;
+            jump_right = false;
+        }
+        if run == before {
+            return run;
+        }
+    }
+}
+
+/// Up to twelve words, as long as those around are set apart in the same way: phrases of other lists share words with these.
+fn fill(text: &str, tokens: &[Token], run: Range<usize>) -> Range<usize> {
+    if !(6..12).contains(&run.len()) {
+        return run;
+    }
+    let gap = |left: usize| &text[tokens[left].range.end..tokens[left + 1].range.start];
+    let usual = gap(run.start);
+    let fits = |token: &Token| !token.is_han && token.range.len() >= 3 && !is_link_word(text, token);
+    let missing = 12 - run.len();
+    let mut filled = run.clone();
+    while filled.start > 0
+        && run.start - filled.start < missing
+        && gap(filled.start - 1) == usual
+        && fits(&tokens[filled.start - 1])
+    {
+        filled.start -= 1;
+    }
+    while filled.end < tokens.len()
+        && filled.end - run.end < missing
+        && gap(filled.end - 1) == usual
+        && fits(&tokens[filled.end])
+    {
+        filled.end += 1;
+    }
+    filled
+}
+
+/// Words of a sentence around a phrase, of no list.
+fn is_link_word(text: &str, token: &Token) -> bool {
+    const LINK_WORDS: &[&str] = &[
+        "am",
+        "an",
+        "as",
+        "at",
+        "be",
+        "by",
+        "do",
+        "go",
+        "he",
+        "hi",
+        "if",
+        "im",
+        "in",
+        "is",
+        "it",
+        "me",
+        "my",
+        "no",
+        "of",
+        "ok",
+        "on",
+        "or",
+        "so",
+        "to",
+        "up",
+        "us",
+        "we",
+        "the",
+        "and",
+        "are",
+        "for",
+        "was",
+        "were",
+        "not",
+        "but",
+        "his",
+        "her",
+        "our",
+        "has",
+        "had",
+        "its",
+        "why",
+        "who",
+        "words",
+        "phrases",
+        "mnemonic",
+        "seeds",
+        "keys",
+        "wallet",
+        "wallets",
+        "import",
+        "imported",
+        "recover",
+        "following",
+        "here",
+        "heres",
+        "called",
+        "using",
+        "from",
+        "cant",
+        "your",
+        "password",
+    ];
+    LINK_WORDS.contains(&text[token.range.clone()].to_ascii_lowercase().as_str())
+}
+
+/// Whether no other letters stand on the lines of this run.
+fn is_whole_lines(tokens: &[Token], run: &Range<usize>) -> bool {
+    let alone_before = run.start == 0 || tokens[run.start - 1].line != tokens[run.start].line;
+    let alone_after = run.end == tokens.len() || tokens[run.end].line != tokens[run.end - 1].line;
+    alone_before && alone_after
+}
+
+/// Every window of a phrase's length with a right checksum, all list words, not all of them everyday. All of them count:
+/// one in sixteen windows of twelve passes by chance, and taking only the first would let the true one's tail through.
+fn windows_with_checksum(text: &str, tokens: &[Token], run: &Range<usize>, list: usize) -> Vec<Range<usize>> {
+    let mut windows = Vec::new();
+    if run.len() < 12 {
+        return windows;
+    }
+    let numbers: Vec<Option<u16>> =
+        tokens[run.clone()].iter().map(|token| token.word.and_then(|word| word.number_in(list))).collect();
+    for length in [12, 15, 18, 21, 24] {
+        for start in 0..(numbers.len() + 1).saturating_sub(length) {
+            let window = &tokens[run.start + start..run.start + start + length];
+            let everyday = window.iter().filter(|token| token.word.is_some_and(|word| word.everyday)).count();
+            if everyday * 4 > length * 3 {
+                continue;
+            }
+            let Some(numbers) = numbers[start..start + length].iter().copied().collect::<Option<Vec<u16>>>() else {
+                continue;
+            };
+            let is_phrase = checksum_holds(&numbers)
+                || (list == 0 && matches!(length, 12 | 24) && {
+                    let words: Vec<String> =
+                        window.iter().map(|token| text[token.range.clone()].to_ascii_lowercase()).collect();
+                    is_electrum(&words.iter().map(String::as_str).collect::<Vec<_>>())
+                });
+            if is_phrase {
+                windows.push(run.start + start..run.start + start + length);
+            }
+        }
+    }
+    windows
+}
+
+/// Letters in one stretch that can be cut into list words, or single letters with gaps between them.
+fn find_unspaced(text: &str, tokens: &[Token], found: &mut Vec<Range<usize>>) {
+    let mut at = 0;
+    while at < tokens.len() {
+        let start = at;
+        let mut length = 0;
+        // Words cut up by gaps ("le gal win ner"): short tokens that are no words by themselves belong together.
+        while at < tokens.len() && !tokens[at].is_han && tokens[at].range.len() <= 2 && !tokens[at].range.is_empty() {
+            length += tokens[at].range.len();
+            at += 1;
+        }
+        if at == start {
+            let token = &tokens[at];
+            at += 1;
+            let is_long = !token.is_han && token.range.len() >= 20 && token.word.is_none();
+            if is_long && let Some(cut) = cut_into_words(text, std::slice::from_ref(token)) {
+                found.push(cut);
+            }
+        } else if length >= 20
+            && let Some(cut) = cut_into_words(text, &tokens[start..at])
+        {
+            found.push(cut);
+        }
+    }
+}
+
+/// The byte range from the first to the last list word, if the letters of `tokens` are mostly list words end to end.
+fn cut_into_words(text: &str, tokens: &[Token]) -> Option<Range<usize>> {
+    const LONGEST: usize = 24;
+    let letters: Vec<(usize, char)> = tokens
+        .iter()
+        .flat_map(|token| text[token.range.clone()].char_indices().map(|(at, c)| (token.range.start + at, c)))
+        .take(600)
+        .collect();
+    let low: String = letters.iter().flat_map(|(_, c)| c.to_lowercase()).collect();
+    let starts: Vec<usize> = low.char_indices().map(|(at, _)| at).chain(std::iter::once(low.len())).collect();
+    if starts.len() != letters.len() + 1 {
+        return None;
+    }
+    let mut words: Vec<Vec<(usize, &ListWord)>> = Vec::with_capacity(letters.len());
+    for from in 0..letters.len() {
+        let longest = LONGEST.min(letters.len() - from);
+        let here = (3..=longest)
+            .filter_map(|length| list_word(&low[starts[from]..starts[from + length]]).map(|word| (length, word)));
+        words.push(here.collect());
+    }
+    let mut best: Option<(f32, Range<usize>)> = None;
+    for list in 0..LETTER_LISTS.len() {
+        // best[i]: the oddest way to cut the first i letters, and the word that ends there.
+        let mut odd = vec![0.0f32; letters.len() + 1];
+        let mut ends_word = vec![0usize; letters.len() + 1];
+        odd[1..].fill(f32::NEG_INFINITY);
+        for from in 0..letters.len() {
+            // A letter outside any word costs much: prose has many.
+            let skipped = odd[from] - 1.2;
+            if skipped > odd[from + 1] {
+                odd[from + 1] = skipped;
+                ends_word[from + 1] = 0;
+            }
+            for (length, word) in &words[from] {
+                if word.number_in(list).is_none() {
+                    continue;
+                }
+                // Longer words are less of an accident inside other letters.
+                let gain = odd[from] + 0.25 * *length as f32 + if word.everyday { -1.0 } else { 0.3 };
+                if gain > odd[from + length] {
+                    odd[from + length] = gain;
+                    ends_word[from + length] = *length;
+                }
+            }
+        }
+        let (mut at, mut count, mut first, mut last) = (letters.len(), 0, 0, 0);
+        let mut covered = 0;
+        while at > 0 {
+            let length = ends_word[at].max(1);
+            if ends_word[at] > 0 {
+                count += 1;
+                covered += length;
+                last = last.max(at);
+                first = at - length;
+            }
+            at -= length;
+        }
+        let oddness = odd[letters.len()];
+        let is_better = best.as_ref().is_none_or(|(score, _)| oddness > *score);
+        if count >= 5 && covered * 10 >= letters.len() * 7 && oddness > 3.0 && is_better {
+            let end = letters.get(last).map_or(tokens[tokens.len() - 1].range.end, |(at, _)| *at);
+            best = Some((oddness, letters[first].0..end));
+        }
+    }
+    best.map(|(_, range)| range)
+}
