@@ -73,11 +73,14 @@ impl Press<'_> {
     pub async fn replace_all(&self, documents: Vec<Document>) -> Result<Published> {
         let current = self.store.documents().await?;
         let key = |document: &Document| (document.id.clone(), document.lang);
-        let before: HashMap<_, _> = current.iter().map(|document| (key(document), content_of(&document.revision))).collect();
+        let before: HashMap<_, _> =
+            current.iter().map(|document| (key(document), content_of(&document.revision))).collect();
         let keys: std::collections::HashSet<_> = documents.iter().map(key).collect();
         let changed: Vec<Document> = documents
             .into_iter()
-            .filter(|document| before.get(&key(document)).is_none_or(|content| *content != content_of(&document.revision)))
+            .filter(|document| {
+                before.get(&key(document)).is_none_or(|content| *content != content_of(&document.revision))
+            })
             .collect();
         let removed: Vec<(String, Lang)> = before.keys().filter(|key| !keys.contains(*key)).cloned().collect();
         drop(before);
@@ -96,7 +99,8 @@ impl Press<'_> {
     pub async fn rebuild(&self) -> Result<Published> {
         let documents = self.store.documents().await?;
         let generation = generation_of(self.store).await?;
-        let texts: Vec<Text> = documents.iter().enumerate().flat_map(|(at, document)| self.texts(at, document)).collect();
+        let texts: Vec<Text> =
+            documents.iter().enumerate().flat_map(|(at, document)| self.texts(at, document)).collect();
         let (vectors, embedded) = self.embed(&texts).await?;
         let statistics = statistics(&generation, &documents, &texts, &vectors);
         let points: Vec<(Point, String)> = texts
@@ -105,7 +109,8 @@ impl Press<'_> {
             .map(|(text, vector)| (point(&documents[text.document], &text, &vector, &statistics), text.text))
             .collect();
         self.index.rebuild(&generation, points.iter().map(|(point, _)| point.clone()).collect()).await?;
-        let json = serde_json::to_string(&statistics).map_err(crate::error::Error::outside("writing the statistics"))?;
+        let json =
+            serde_json::to_string(&statistics).map_err(crate::error::Error::outside("writing the statistics"))?;
         self.store.set_setting(SETTING, Some(&json)).await?;
         Ok(Published { generation, documents, texts: points, statistics, changed: 0, removed: 0, embedded })
     }
@@ -147,9 +152,13 @@ impl Press<'_> {
             to_embed,
         };
         let mut texts = vec![text(Role::Question, 0, None, title, title.to_owned())];
-        texts.extend(document.aliases.iter().enumerate().map(|(at, alias)| {
-            text(Role::Alias, at, None, alias.as_str(), alias.as_str().to_owned())
-        }));
+        texts.extend(
+            document
+                .aliases
+                .iter()
+                .enumerate()
+                .map(|(at, alias)| text(Role::Alias, at, None, alias.as_str(), alias.as_str().to_owned())),
+        );
         let body = document.body.as_str();
         let lines = sentences::lines(body);
         texts.extend(lines.iter().enumerate().map(|(at, line)| {
@@ -207,7 +216,12 @@ fn statistics(generation: &str, documents: &[Document], texts: &[Text], vectors:
     }
     let frequencies = Frequencies::of(by_document.into_iter().map(|(at, texts)| (documents[at].lang, texts)));
     let of_side = |side: Side| -> Vec<Vec<f32>> {
-        texts.iter().zip(vectors).filter(|(text, vector)| text.side() == side && !vector.is_empty()).map(|(_, vector)| vector.clone()).collect()
+        texts
+            .iter()
+            .zip(vectors)
+            .filter(|(text, vector)| text.side() == side && !vector.is_empty())
+            .map(|(_, vector)| vector.clone())
+            .collect()
     };
     Statistics::new(generation.to_owned(), frequencies, &of_side(Side::Query), &of_side(Side::Passage))
 }
@@ -239,7 +253,10 @@ fn content_of(revision: &str) -> &str {
 
 /// Short name of a set of documents, for certificates: the same documents in any order have the same one.
 pub fn hash_of(documents: &[Document]) -> String {
-    let mut names: Vec<String> = documents.iter().map(|document| format!("{}/{}/{}", document.id, document.lang, content_of(&document.revision))).collect();
+    let mut names: Vec<String> = documents
+        .iter()
+        .map(|document| format!("{}/{}/{}", document.id, document.lang, content_of(&document.revision)))
+        .collect();
     names.sort();
     let mut hash = Sha256::new();
     for name in names {

@@ -62,7 +62,9 @@ impl Vectors {
             let file = OpenOptions::new().write(true).open(&path).map_err(Error::file("opening", &path))?;
             file.set_len(whole as u64).map_err(Error::file("cutting", &path))?;
         }
-        let vector = |bytes: &[u8]| bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect();
+        let vector = |bytes: &[u8]| {
+            bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect()
+        };
         Ok(bytes[..whole]
             .chunks_exact(record)
             .map(|record| {
@@ -85,12 +87,14 @@ impl Vectors {
             bytes.extend_from_slice(&key);
             bytes.extend(vector.iter().flat_map(|x| x.to_le_bytes()));
         }
-        let mut file = OpenOptions::new().create(true).append(true).open(&path).map_err(Error::file("opening", &path))?;
+        let mut file =
+            OpenOptions::new().create(true).append(true).open(&path).map_err(Error::file("opening", &path))?;
         file.write_all(&bytes).map_err(Error::file("writing", &path))
     }
 
     fn path(&self, fingerprint: &str) -> PathBuf {
-        let safe: String = fingerprint.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(48).collect();
+        let safe: String =
+            fingerprint.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(48).collect();
         Path::new(&self.folder).join(format!("{safe}.f32"))
     }
 }

@@ -187,7 +187,7 @@ pub struct NewTurn {
     pub conversation: Uuid,
     /// Every customer's message up to this number counts as answered.
     pub answers_up_to: i64,
-    /// What the customer gets. Its `conversation` must be the turn's.
+    /// What the customer gets. Its `conversation` must be the turn's; its key, if any, must be new.
     pub message: Option<NewMessage>,
     /// What readers of the conversation are told, in order.
     pub events: Vec<NewEvent>,

@@ -181,7 +181,8 @@ impl Store {
         body.unanswered().await
     }
 
-    /// Stores what a finished turn leaves behind: message, events, ticket, state; all of it or nothing.
+    /// Stores what a finished turn leaves behind: message, events, ticket, state; all of it or nothing. A turn that a
+    /// later message of the customer, or a person, has overtaken leaves nothing, and says so.
     pub async fn write_turn(&self, turn: NewTurn) -> Result<TurnWritten> {
         let Store::Sqlite(body) = self;
         body.write_turn(turn).await

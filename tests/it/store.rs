@@ -176,18 +176,25 @@ async fn a_message_is_unanswered_until_a_turn_covers_it(store: &Store) {
     assert_eq!(waiting().await, [1, 2]);
 
     let reply = NewTurn {
-        message: Some(said(id, Role::Bot, "reply to one")),
+        message: Some(said(id, Role::Bot, "a reply")),
         events: vec![event("answer")],
         lang: Some(Lang::En),
         ..turn(id, 1)
     };
-    let written = store.write_turn(reply).await.unwrap();
-    assert_eq!(written.message.unwrap().seq, 3);
-    assert_eq!(waiting().await, [2], "a message that came later is still open");
+    assert!(store.write_turn(reply.clone()).await.unwrap().overtaken, "the second message came first");
+    assert_eq!(waiting().await, [1, 2]);
+    assert_eq!((store.messages(id, 0).await.unwrap().len(), store.events(id, 0).await.unwrap().len()), (2, 0));
+
+    let written = store.write_turn(NewTurn { answers_up_to: 2, ..reply.clone() }).await.unwrap();
+    assert_eq!((written.overtaken, written.message.unwrap().seq, written.events[0].seq), (false, 3, 1));
+    assert!(waiting().await.is_empty());
     assert_eq!(store.conversation(id).await.unwrap().lang, Some(Lang::En));
+    store.add_message(said(id, Role::Customer, "and then?"), vec![]).await.unwrap();
+    assert_eq!(waiting().await, [4]);
 
     store.set_state(id, State::Person).await.unwrap();
     assert!(waiting().await.is_empty(), "a person has it now");
+    assert!(store.write_turn(NewTurn { answers_up_to: 4, ..reply }).await.unwrap().overtaken, "a person came first");
     store.add_message(said(id, Role::Customer, "three"), vec![]).await.unwrap();
     store.set_state(id, State::Bot).await.unwrap();
     assert!(waiting().await.is_empty(), "what a person was told is not the bot's to answer");

@@ -66,11 +66,8 @@ fn heads(lines: &[&str]) -> Vec<Head> {
     while at < lines.len() {
         let line = lines[at].trim_start();
         match fence {
-            Some(mark) => {
-                if line.starts_with(mark) {
-                    fence = None;
-                }
-            }
+            Some(mark) if line.starts_with(mark) => fence = None,
+            Some(_) => {}
             None if line.starts_with("```") => fence = Some("```"),
             None if line.starts_with("~~~") => fence = Some("~~~"),
             None if is_rule(at) => {

@@ -72,13 +72,7 @@ impl Sqlite {
 
     pub(in crate::store) async fn add_message(&self, new: NewMessage, events: Vec<NewEvent>) -> Result<Added> {
         self.write("adding a message to", Some(new.conversation), move |connection| {
-            Box::pin(async move {
-                let added = put_message(connection, new).await?;
-                if !added.repeated {
-                    put_events(connection, added.message.conversation, events).await?;
-                }
-                Ok(added)
-            })
+            Box::pin(put_message(connection, new, events))
         })
         .await
     }
@@ -159,87 +153,94 @@ impl Sqlite {
     }
 }
 
-async fn put_turn(connection: &mut SqliteConnection, turn: NewTurn) -> Result<TurnWritten, Failure> {
-    let id = turn.conversation;
-    let found = get_conversation(connection, id).await?;
-    let later = sqlx::query("SELECT 1 FROM messages WHERE conversation = ?1 AND seq > ?2 AND role = 'customer' LIMIT 1")
-        .bind(id.to_string())
-        .bind(turn.answers_up_to)
-        .fetch_optional(&mut *connection)
-        .await?;
-    if later.is_some() || found.state == State::Person {
-        return Ok(TurnWritten { overtaken: true, message: None, events: Vec::new(), ticket: None });
-    }
-    let message = match turn.message {
-        Some(new) => Some(put_message(connection, new).await?.message),
-        None => None,
+// The statements below are few and hold several steps each, because each one is a trip to SQLite's thread and back.
+// They name their values `$1`: sqlx counts `?1` wrongly across the parts of one query.
+
+/// Adds the events `$8` (JSON list of `kind` and `json`, both text) under the numbers from `$9` on.
+macro_rules! insert_events {
+    () => {
+        "INSERT INTO events (conversation, seq, kind, json, created_ms)
+         SELECT $1, $9 + key, value ->> 'kind', value ->> 'json', $2 FROM json_each($8);"
     };
-    sqlx::query("UPDATE messages SET answered = 1 WHERE conversation = ?1 AND seq <= ?2 AND answered = 0")
-        .bind(id.to_string())
-        .bind(turn.answers_up_to)
-        .execute(&mut *connection)
+}
+
+/// Adds the message `$3` … `$7`, `$10` and `$11` to conversation `$1` at the time `$2`.
+macro_rules! insert_message {
+    () => {
+        "INSERT INTO messages (id, conversation, seq, role, text, details, key, answered, created_ms)
+         VALUES ($3, $1, $4, $5, $6, $7, $10, $11, $2);"
+    };
+}
+
+async fn put_turn(connection: &mut SqliteConnection, turn: NewTurn) -> Result<TurnWritten, Failure> {
+    let (id, created_ms) = (turn.conversation, now_ms());
+    let row = sqlx::query(
+        "UPDATE conversations
+         SET messages = messages + $2, events = events + $3, updated_ms = $4,
+             lang = coalesce($5, lang), state = coalesce($6, state)
+         WHERE id = $1 AND state <> 'person'
+           AND NOT EXISTS (SELECT 1 FROM messages WHERE conversation = $1 AND seq > $7 AND role = 'customer')
+         RETURNING messages, events, state",
+    )
+    .bind(id.to_string())
+    .bind(i64::from(turn.message.is_some()))
+    .bind(turn.events.len() as i64)
+    .bind(created_ms)
+    .bind(turn.lang.map(Lang::as_str))
+    .bind(turn.state.map(State::as_str))
+    .bind(turn.answers_up_to)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(row) = row else {
+        get_conversation(connection, id).await?;
+        return Ok(TurnWritten { overtaken: true, message: None, events: Vec::new(), ticket: None });
+    };
+    let state: State = word(&row, "state")?;
+    let message = turn.message.map(|new| numbered(new, row.try_get("messages"), created_ms)).transpose()?;
+    let events = numbered_events(turn.events, id, row.try_get("events")?, created_ms);
+    // What the bot left unanswered is now answered, or a person's, or nobody's.
+    let answered_up_to = if state == State::Bot { turn.answers_up_to } else { i64::MAX };
+    insert(connection, id, created_ms, message.as_ref().map(|message| (message, true)), &events, answered_up_to)
         .await?;
-    let events = put_events(connection, id, turn.events).await?;
     let ticket = match turn.ticket {
         Some(new) => Some(put_ticket(connection, new).await?),
         None => None,
     };
-    if let Some(lang) = turn.lang {
-        put_lang(connection, id, lang).await?;
-    }
-    if let Some(state) = turn.state {
-        put_state(connection, id, state).await?;
-    }
     Ok(TurnWritten { overtaken: false, message, events, ticket })
 }
 
-/// Adds a message under the next number, or finds the one that has its key.
-pub(super) async fn put_message(connection: &mut SqliteConnection, new: NewMessage) -> Result<Added, Failure> {
-    if let Some(key) = &new.key {
-        let row = sqlx::query("SELECT * FROM messages WHERE conversation = ?1 AND key = ?2")
-            .bind(new.conversation.to_string())
-            .bind(key)
-            .fetch_optional(&mut *connection)
-            .await?;
-        if let Some(row) = row {
-            return Ok(Added { message: message(&row)?, repeated: true });
-        }
-    }
-    let now_ms = now_ms();
+/// Adds a message and its events under the next numbers, or finds the message that has its key.
+pub(super) async fn put_message(
+    connection: &mut SqliteConnection,
+    new: NewMessage,
+    events: Vec<NewEvent>,
+) -> Result<Added, Failure> {
+    let (id, created_ms) = (new.conversation, now_ms());
     let row = sqlx::query(
-        "UPDATE conversations SET messages = messages + 1, updated_ms = ?2 WHERE id = ?1 RETURNING messages, state",
+        "UPDATE conversations SET messages = messages + 1, events = events + $3, updated_ms = $4
+         WHERE id = $1
+           AND ($2 IS NULL OR NOT EXISTS (SELECT 1 FROM messages WHERE messages.conversation = $1 AND messages.key = $2))
+         RETURNING messages, events, state",
     )
-    .bind(new.conversation.to_string())
-    .bind(now_ms)
+    .bind(id.to_string())
+    .bind(&new.key)
+    .bind(events.len() as i64)
+    .bind(created_ms)
     .fetch_optional(&mut *connection)
-    .await?
-    .ok_or_else(|| no_conversation(new.conversation))?;
-    let bot_owes_reply = new.role == Role::Customer && word::<State>(&row, "state")? == State::Bot;
-    let message = Message {
-        id: Uuid::now_v7(),
-        conversation: new.conversation,
-        seq: row.try_get("messages")?,
-        role: new.role,
-        text: new.text,
-        details: new.details,
-        key: new.key,
-        created_ms: now_ms,
-    };
-    sqlx::query(
-        "INSERT INTO messages (id, conversation, seq, role, text, details, key, answered, created_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-    )
-    .bind(message.id.to_string())
-    .bind(message.conversation.to_string())
-    .bind(message.seq)
-    .bind(message.role.as_str())
-    .bind(message.text.as_str())
-    .bind(message.details.as_ref().map(serde_json::Value::to_string))
-    .bind(&message.key)
-    .bind(!bot_owes_reply)
-    .bind(message.created_ms)
-    .execute(connection)
     .await?;
+    let Some(row) = row else {
+        let row = sqlx::query("SELECT * FROM messages WHERE conversation = $1 AND key = $2")
+            .bind(id.to_string())
+            .bind(&new.key)
+            .fetch_optional(connection)
+            .await?;
+        let earlier = row.ok_or_else(|| no_conversation(id))?;
+        return Ok(Added { message: message(&earlier)?, repeated: true });
+    };
+    let bot_owes_reply = new.role == Role::Customer && word::<State>(&row, "state")? == State::Bot;
+    let message = numbered(new, row.try_get("messages"), created_ms)?;
+    let events = numbered_events(events, id, row.try_get("events")?, created_ms);
+    insert(connection, id, created_ms, Some((&message, !bot_owes_reply)), &events, 0).await?;
     Ok(Added { message, repeated: false })
 }
 
@@ -252,27 +253,71 @@ pub(super) async fn put_events(
     if events.is_empty() {
         return Ok(Vec::new());
     }
-    let row = sqlx::query("UPDATE conversations SET events = events + ?2 WHERE id = ?1 RETURNING events")
+    let created_ms = now_ms();
+    let row = sqlx::query("UPDATE conversations SET events = events + $2 WHERE id = $1 RETURNING events")
         .bind(id.to_string())
         .bind(events.len() as i64)
         .fetch_optional(&mut *connection)
         .await?
         .ok_or_else(|| no_conversation(id))?;
-    let first = row.try_get::<i64, _>(0)? - events.len() as i64 + 1;
-    let created_ms = now_ms();
-    let mut stored = Vec::with_capacity(events.len());
-    for (seq, new) in (first..).zip(events) {
-        sqlx::query("INSERT INTO events (conversation, seq, kind, json, created_ms) VALUES (?1, ?2, ?3, ?4, ?5)")
-            .bind(id.to_string())
-            .bind(seq)
-            .bind(&new.kind)
-            .bind(new.json.to_string())
-            .bind(created_ms)
-            .execute(&mut *connection)
-            .await?;
-        stored.push(Event { conversation: id, seq, kind: new.kind, json: new.json, created_ms });
+    let events = numbered_events(events, id, row.try_get(0)?, created_ms);
+    insert(connection, id, created_ms, None, &events, 0).await?;
+    Ok(events)
+}
+
+fn numbered(new: NewMessage, seq: Result<i64, sqlx::Error>, created_ms: i64) -> Result<Message, Failure> {
+    let NewMessage { conversation, role, text, details, key } = new;
+    Ok(Message { id: Uuid::now_v7(), conversation, seq: seq?, role, text, details, key, created_ms })
+}
+
+/// `last` is the number of the last of them.
+fn numbered_events(events: Vec<NewEvent>, conversation: Uuid, last: i64, created_ms: i64) -> Vec<Event> {
+    let first = last - events.len() as i64 + 1;
+    let numbered = (first..).zip(events);
+    numbered.map(|(seq, NewEvent { kind, json })| Event { conversation, seq, kind, json, created_ms }).collect()
+}
+
+/// Stores a message (with whether it is answered) and events that have their numbers, and marks what is answered.
+async fn insert(
+    connection: &mut SqliteConnection,
+    id: Uuid,
+    created_ms: i64,
+    message: Option<(&Message, bool)>,
+    events: &[Event],
+    answered_up_to: i64,
+) -> Result<(), Failure> {
+    let mut list = Vec::with_capacity(events.len());
+    for event in events {
+        list.push(serde_json::json!({ "kind": event.kind, "json": event.json.to_string() }));
     }
-    Ok(stored)
+    let sql = match message {
+        Some(_) => concat!(
+            "UPDATE messages SET answered = 1 WHERE conversation = $1 AND seq <= $12 AND answered = 0;",
+            insert_message!(),
+            insert_events!()
+        ),
+        None => concat!(
+            "UPDATE messages SET answered = 1 WHERE conversation = $1 AND seq <= $12 AND answered = 0;",
+            insert_events!()
+        ),
+    };
+    let (message, answered) = message.unzip();
+    sqlx::query(sql)
+        .bind(id.to_string())
+        .bind(created_ms)
+        .bind(message.map(|message| message.id.to_string()))
+        .bind(message.map(|message| message.seq))
+        .bind(message.map(|message| message.role.as_str()))
+        .bind(message.map(|message| message.text.as_str()))
+        .bind(message.and_then(|message| message.details.as_ref()).map(serde_json::Value::to_string))
+        .bind(serde_json::Value::from(list).to_string())
+        .bind(events.first().map_or(0, |event| event.seq))
+        .bind(message.and_then(|message| message.key.as_deref()))
+        .bind(answered)
+        .bind(answered_up_to)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Says who answers next. What the bot left unanswered is now a person's, or nobody's.

@@ -81,6 +81,8 @@ impl Sqlite {
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(options.busy_timeout)
+            // A file does not hang up; asking it each time would double the cost of a short read.
+            .test_before_acquire(false)
             // Writes belong to the writer; a read that tries one is a bug and must fail.
             .connect_lazy_with(connect.pragma("query_only", "on"));
         let path = Arc::new(path.to_owned());

@@ -37,7 +37,10 @@ impl Sqlite {
 
     pub(in crate::store) async fn add_ticket(&self, new: NewTicket) -> Result<Ticket> {
         self.write("adding a ticket to", Some(new.conversation), move |connection| {
-            Box::pin(put_ticket(connection, new))
+            Box::pin(async move {
+                get_conversation(connection, new.conversation).await?;
+                put_ticket(connection, new).await
+            })
         })
         .await
     }
@@ -109,7 +112,7 @@ impl Sqlite {
                 let ticket = get_ticket(connection, number).await?;
                 let details = Some(serde_json::json!({ "agent": agent, "ticket": number }));
                 let new = NewMessage { conversation, role: Role::Agent, text, details, key };
-                let added = put_message(connection, new).await?;
+                let added = put_message(connection, new, events).await?;
                 if added.repeated {
                     return Ok(added);
                 }
@@ -123,7 +126,6 @@ impl Sqlite {
                     .bind(added.message.created_ms)
                     .execute(&mut *connection)
                     .await?;
-                put_events(connection, conversation, events).await?;
                 Ok(added)
             })
         })
@@ -162,40 +164,41 @@ impl Sqlite {
     }
 }
 
-/// Queues a case, or brings the conversation's open ticket up to date with it.
+/// Queues a case, or brings the conversation's open ticket up to date with it. The conversation must exist.
 pub(super) async fn put_ticket(connection: &mut SqliteConnection, new: NewTicket) -> Result<Ticket, Failure> {
     let now_ms = now_ms();
-    if let Some(open) = get_open(connection, new.conversation).await? {
-        sqlx::query(
-            "UPDATE tickets SET priority = max(priority, ?2), reason = ?3, case_json = ?4, updated_ms = ?5 WHERE number = ?1",
-        )
-        .bind(open.number.0)
-        .bind(new.priority as i64)
-        .bind(new.reason)
-        .bind(new.case.to_string())
-        .bind(now_ms)
-        .execute(&mut *connection)
-        .await?;
-        return get_ticket(connection, open.number).await;
+    let case = new.case.to_string();
+    let updated = sqlx::query(
+        "UPDATE tickets SET priority = max(priority, $2), reason = $3, case_json = $4, updated_ms = $5
+         WHERE conversation = $1 AND state <> 'closed' RETURNING *",
+    )
+    .bind(new.conversation.to_string())
+    .bind(new.priority as i64)
+    .bind(&new.reason)
+    .bind(&case)
+    .bind(now_ms)
+    .fetch_optional(&mut *connection)
+    .await?;
+    if let Some(row) = updated {
+        return ticket(&row);
     }
-    get_conversation(connection, new.conversation).await?;
     let number = match new.number {
         Some(number) => number,
         None => TicketNumber(next_number(connection, LAST_NUMBER).await?),
     };
-    sqlx::query(
+    let row = sqlx::query(
         "INSERT INTO tickets (number, conversation, state, priority, reason, case_json, created_ms, updated_ms)
-         VALUES (?1, ?2, 'open', ?3, ?4, ?5, ?6, ?6)",
+         VALUES ($1, $2, 'open', $3, $4, $5, $6, $6) RETURNING *",
     )
     .bind(number.0)
     .bind(new.conversation.to_string())
     .bind(new.priority as i64)
-    .bind(new.reason)
-    .bind(new.case.to_string())
+    .bind(&new.reason)
+    .bind(&case)
     .bind(now_ms)
-    .execute(&mut *connection)
+    .fetch_one(connection)
     .await?;
-    get_ticket(connection, number).await
+    ticket(&row)
 }
 
 async fn put_taken(connection: &mut SqliteConnection, ticket: &Ticket, agent: &str) -> Result<(), Failure> {

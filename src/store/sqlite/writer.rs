@@ -155,18 +155,20 @@ async fn run_and_commit(
     works: &mut std::vec::IntoIter<Work>,
     done: &mut Vec<Done>,
 ) -> Result<(), sqlx::Error> {
-    // IMMEDIATE takes the lock now, so that waiting for another process happens here and nowhere else.
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
-    for work in works {
-        sqlx::query("SAVEPOINT one").execute(&mut *connection).await?;
+    // IMMEDIATE takes the lock now, so that waiting for another process happens here and nowhere else. Each call is
+    // two switches between threads, which cost milliseconds on a busy machine; hence two statements in one.
+    sqlx::query("BEGIN IMMEDIATE; SAVEPOINT one").execute(&mut *connection).await?;
+    while let Some(work) = works.next() {
         let one = work(Some(&mut *connection)).await;
         let worked = one.worked;
         done.push(one);
-        // After such a rollback the savepoint is gone, and these statements fail, which ends the batch.
         if !worked {
+            // The savepoint stays and serves the next write. After such a rollback it is gone, and this fails,
+            // which ends the batch.
             sqlx::query("ROLLBACK TO one").execute(&mut *connection).await?;
+        } else if works.len() > 0 {
+            sqlx::query("RELEASE one; SAVEPOINT one").execute(&mut *connection).await?;
         }
-        sqlx::query("RELEASE one").execute(&mut *connection).await?;
     }
     sqlx::query("COMMIT").execute(&mut *connection).await?;
     Ok(())
