@@ -20,9 +20,11 @@ use crate::{
 };
 
 /// Counts whenever the texts that documents become would come out differently: an older index is made anew.
-const TEXTS_VERSION: u32 = 1;
+const TEXTS_VERSION: u32 = 2;
 /// Longest chunk in tokens; with title and prefix it stays far below e5's 512, and one idea fills it.
 const CHUNK_TOKENS: usize = 256;
+/// How often the question counts among a document's terms: it says what the document is about.
+pub const TITLE_TIMES: usize = 3;
 /// Texts embedded in one request: large enough to batch well, small enough to show progress.
 const BATCH: usize = 64;
 /// Where the store keeps the statistics.
@@ -120,7 +122,8 @@ impl Press<'_> {
         let Some(embedder) = self.embedder else { return Ok((vec![Vec::new(); texts.len()], 0)) };
         let mut known = self.vectors.load(&embedder.abilities().fingerprint, embedder.abilities().dims)?;
         let keys: Vec<_> = texts.iter().map(|text| Vectors::key(text.side(), &text.to_embed)).collect();
-        let mut missing: Vec<usize> = (0..texts.len()).filter(|at| !known.contains_key(&keys[*at])).collect();
+        let embedded = |at: &usize| texts[*at].role != Role::Whole;
+        let mut missing: Vec<usize> = (0..texts.len()).filter(embedded).filter(|at| !known.contains_key(&keys[*at])).collect();
         missing.sort_by_key(|at| (keys[*at], *at));
         missing.dedup_by_key(|at| keys[*at]);
         // Texts of one length in one batch: padding is wasted work.
@@ -135,7 +138,8 @@ impl Press<'_> {
             done += batch.len();
             (self.on_progress)(done, missing.len());
         }
-        Ok((keys.iter().map(|key| known[key].clone()).collect(), missing.len()))
+        let vectors = (0..texts.len()).map(|at| if embedded(&at) { known[&keys[at]].clone() } else { Vec::new() }).collect();
+        Ok((vectors, missing.len()))
     }
 
     fn texts(&self, at: usize, document: &Document) -> Vec<Text> {
@@ -170,6 +174,9 @@ impl Press<'_> {
             let plain = chunk::plain(&chunk.text);
             text(Role::Chunk, at, Some(chunk.span), &format!("{title}\n{plain}"), format!("{title}\n{plain}"))
         }));
+        // Aliases stay out: they are what a judge without labels asks with.
+        let whole = format!("{}{}", format!("{title}\n").repeat(TITLE_TIMES), chunk::plain(body));
+        texts.push(text(Role::Whole, 0, None, &whole, String::new()));
         texts
     }
 }

@@ -16,7 +16,7 @@ use super::{
 use crate::{error::{Error, Result}, words::Lang};
 
 /// What the judge decides by, in the order of [`Features`].
-pub const FEATURES: [&str; 12] = [
+pub const FEATURES: [&str; 14] = [
     "score",           // rank score of the best document
     "score_margin",    // over the next document
     "share",           // its share in the regression over the nearest points
@@ -24,11 +24,13 @@ pub const FEATURES: [&str; 12] = [
     "cosine",          // of its nearest point
     "cosine_margin",   // over the best other document's
     "chunk",           // cosine of its nearest chunk
-    "terms",           // its keyword score over the question's self-score
+    "terms",           // its keyword score over the question's term weight
     "terms_margin",    // over the best other document's
     "agreement",       // 1 when it is first by vectors and by keywords
     "unknown_terms",   // share of the question's term weight that stands in no document
     "length",          // ln(1 + distinct terms of the question)
+    "title",           // cosine of its nearest question or alias
+    "explained",       // how much of the question the nearest points explain
 ];
 
 /// One question's feature values, in the order of [`FEATURES`].

@@ -13,13 +13,15 @@ use super::{
     retrieve::{DenseHit, KEYWORD_HITS, NEAREST, TermHit, features, rank},
 };
 use crate::{
-    index::{Point, Role, keywords::Frequencies, statistics::Statistics},
+    index::{Point, Role, keywords::{Frequencies, dot}, statistics::Statistics},
     words::{Audience, Kind, Lang},
 };
 
 /// Texts asked at most: enough for a dozen weights, quick enough for every publication.
 const QUESTIONS: usize = 900;
-/// How many of the answerable there are for each unanswerable one among real questions is unknown; even odds are assumed.
+/// With fewer titles and aliases than this, lines are asked too.
+const FEW_QUESTIONS: usize = 200;
+/// Below so many rows nothing is fitted.
 const LEAST_ROWS: usize = 40;
 
 /// Fits a judge on the points of a publication. `allowed_wrong` is the share of wrong answers that its answer
@@ -89,18 +91,17 @@ impl<'a> Bench<'a> {
         Bench { points, frequencies: &statistics.frequencies, postings }
     }
 
-    /// Which points are asked: questions and aliases first, then lines, in an order that the content decides.
+    /// Which points are asked: questions and aliases, in an order that the content decides; lines where those are few.
     fn questions(&self) -> Vec<usize> {
-        let usable = |at: &usize| self.points[*at].0.role != Role::Chunk && self.points[*at].0.terms.len() >= 3 && !self.points[*at].0.vector.is_empty();
+        let usable = |at: &usize| !matches!(self.points[*at].0.role, Role::Chunk | Role::Whole) && self.points[*at].0.terms.len() >= 3 && !self.points[*at].0.vector.is_empty();
         let mut order: Vec<usize> = (0..self.points.len()).filter(usable).collect();
         order.sort_by_key(|at| {
             let (point, text) = self.points[*at];
             (point.role == Role::Line, hash(text))
         });
-        // Half of the sample may be lines, so that documents without aliases are heard too.
         let (asked, lines): (Vec<usize>, Vec<usize>) = order.into_iter().partition(|at| self.points[*at].0.role != Role::Line);
-        let from_lines = lines.len().min((QUESTIONS / 2).max(QUESTIONS.saturating_sub(asked.len())));
-        asked.into_iter().take(QUESTIONS - from_lines).chain(lines.into_iter().take(from_lines)).collect()
+        let from_lines = FEW_QUESTIONS.saturating_sub(asked.len());
+        asked.into_iter().take(QUESTIONS).chain(lines.into_iter().take(from_lines)).collect()
     }
 
     /// Asks point `at`'s own text; its document is there without that text, or left out whole.
@@ -128,17 +129,35 @@ impl<'a> Bench<'a> {
                 DenseHit { document: point.document.clone(), role: point.role, lang: point.lang, span: None, cosine, vector: point.vector.clone() }
             })
             .collect();
-        let terms: Vec<TermHit> = Lang::ALL.into_iter().flat_map(|lang| self.by_terms(lang, text, &there)).collect();
+        let mut terms: Vec<TermHit> = Lang::ALL.into_iter().flat_map(|lang| self.by_terms(lang, text, &there)).collect();
+        if asked.role == Role::Question {
+            self.without_title(asked, text, &mut terms);
+        }
         let ranked = rank(&dense, &terms);
         let query = self.frequencies.query(asked.lang, text);
         let unknown = self.frequencies.unknown_share(asked.lang, text);
-        let right = !left_out && ranked.first().is_some_and(|best| best.document == asked.document);
+        let right = !left_out && ranked.documents.first().is_some_and(|best| best.document == asked.document);
         (features(&ranked, &query, unknown), right)
+    }
+
+    /// A document whose own title is asked must not find it among its terms.
+    fn without_title(&self, asked: &Point, title: &str, hits: &mut [TermHit]) {
+        let whole = self.points.iter().find(|(point, _)| {
+            point.role == Role::Whole && point.document == asked.document && point.lang == asked.lang
+        });
+        let Some((_, whole)) = whole else { return };
+        let rest = whole.replace(title, "");
+        let query = self.frequencies.query(asked.lang, title);
+        let full = query.iter().map(|(_, weight)| weight).sum::<f32>().max(1e-6);
+        let score = dot(&query, &self.frequencies.weigh_point(asked.lang, Role::Whole, &rest));
+        for hit in hits.iter_mut().filter(|hit| hit.document == asked.document && hit.lang == asked.lang) {
+            hit.ratio = score / full;
+        }
     }
 
     fn by_terms(&self, lang: Lang, text: &str, there: &dyn Fn(usize) -> bool) -> Vec<TermHit> {
         let query = self.frequencies.query(lang, text);
-        let full = self.frequencies.self_score(lang, text).max(1e-6);
+        let full = query.iter().map(|(_, weight)| weight).sum::<f32>().max(1e-6);
         let mut scores: HashMap<u32, f32> = HashMap::new();
         for (term, weight) in &query {
             for (point, tf) in self.postings.get(term).into_iter().flatten() {
@@ -147,7 +166,10 @@ impl<'a> Bench<'a> {
         }
         let mut hits: Vec<(f32, u32)> = scores
             .into_iter()
-            .filter(|(point, _)| self.points[*point as usize].0.lang == lang && there(*point as usize))
+            .filter(|(point, _)| {
+                let found = &self.points[*point as usize].0;
+                found.role == Role::Whole && found.lang == lang && there(*point as usize)
+            })
             .map(|(point, score)| (score, point))
             .collect();
         hits.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));

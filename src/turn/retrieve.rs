@@ -2,7 +2,7 @@
 //!
 //! Ranking is local kernel ridge regression over the nearest points: each point's share in explaining the question
 //! is solved for together, so that ten near-identical lines of one document count once and a line that two documents
-//! share decides nothing. The keyword score and the best chunk are added on their own scales. Documents with the
+//! share decides nothing. Likeness to the title, to the best chunk and in terms are added, each on its own raw scale. Documents with the
 //! same id in both languages are one candidate. Pure but for [`Shelf::retrieve`].
 
 use std::{
@@ -33,6 +33,13 @@ pub const KEYWORD_HITS: usize = 96;
 const WIDTH: f32 = 1.0;
 /// Ridge penalty: how little one point is trusted alone.
 const RIDGE: f32 = 0.3;
+
+/// What likeness to the title or an alias adds; all three chosen once for all public sets.
+const TITLE: f64 = 0.5;
+/// What likeness to the best chunk adds.
+const CHUNK: f64 = 0.5;
+/// What shared terms add.
+const TERMS: f64 = 0.4;
 
 /// A document that may answer, with its raw scores.
 #[derive(Debug, Clone)]
@@ -115,7 +122,7 @@ pub struct TermHit {
     pub lang: Lang,
     /// Where it stands in the body.
     pub span: Option<Span>,
-    /// BM25 over the question's self-score, in [0, 1] or a little above.
+    /// BM25 of the whole document over the question's term weight, in [0, 2.2].
     pub ratio: f32,
 }
 
@@ -130,6 +137,8 @@ pub struct Ranked {
     pub share: f64,
     /// Cosine of its nearest point.
     pub cosine: f64,
+    /// Cosine of its nearest question or alias.
+    pub title: f64,
     /// Cosine of its nearest chunk.
     pub chunk: f64,
     /// Best keyword ratio.
@@ -138,18 +147,31 @@ pub struct Ranked {
     pub passages: BTreeMap<Lang, (f32, Span)>,
 }
 
+/// Documents by score, and how much of the question the nearest points explain.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Ranking {
+    /// Best first.
+    pub documents: Vec<Ranked>,
+    /// `kᵀ (K + RIDGE I)⁻¹ k`: near 1 for a question that stands in the index, near 0 far from everything.
+    pub explained: f64,
+}
+
 /// Collapses hits to documents and ranks them; ties by id.
-pub fn rank(dense: &[DenseHit], terms: &[TermHit]) -> Vec<Ranked> {
+pub fn rank(dense: &[DenseHit], terms: &[TermHit]) -> Ranking {
     let mut found: HashMap<&str, Ranked> = HashMap::new();
     let units: Vec<&DenseHit> = dense.iter().filter(|hit| hit.role != Role::Chunk).take(NEAREST).collect();
+    let mut explained = 0.0;
     for (hit, share) in units.iter().zip(shares(&units)) {
         found.entry(hit.document.as_str()).or_default().share += f64::from(share);
+        explained += f64::from(share * kernel(hit.cosine));
     }
     for hit in dense {
         let ranked = found.entry(hit.document.as_str()).or_default();
         let cosine = f64::from(hit.cosine);
-        if hit.role == Role::Chunk {
-            ranked.chunk = ranked.chunk.max(cosine);
+        match hit.role {
+            Role::Question | Role::Alias => ranked.title = ranked.title.max(cosine),
+            Role::Chunk => ranked.chunk = ranked.chunk.max(cosine),
+            Role::Line | Role::Whole => {}
         }
         ranked.cosine = ranked.cosine.max(cosine);
         remember(ranked, hit.lang, hit.span, hit.cosine);
@@ -163,12 +185,12 @@ pub fn rank(dense: &[DenseHit], terms: &[TermHit]) -> Vec<Ranked> {
         .into_iter()
         .map(|(document, ranked)| Ranked {
             document: document.to_owned(),
-            score: ranked.share + 0.5 * ranked.chunk.max(0.0) + 0.5 * ranked.terms,
+            score: ranked.share + TITLE * ranked.title + CHUNK * ranked.chunk + TERMS * ranked.terms,
             ..ranked
         })
         .collect();
     ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.document.cmp(&b.document)));
-    ranked
+    Ranking { documents: ranked, explained }
 }
 
 fn remember(ranked: &mut Ranked, lang: Lang, span: Option<Span>, nearness: f32) {
@@ -179,11 +201,14 @@ fn remember(ranked: &mut Ranked, lang: Lang, span: Option<Span>, nearness: f32) 
     }
 }
 
+fn kernel(cosine: f32) -> f32 {
+    (-WIDTH * (2.0 - 2.0 * cosine)).exp()
+}
+
 /// Each point's share in explaining the question: solves `(K + RIDGE I) a = k`, `K[i][j] = k(point i, point j)`,
 /// `k[i] = k(question, point i)`. Cholesky; `[n]` for `n` points of unit length.
 fn shares(points: &[&DenseHit]) -> Vec<f32> {
     let n = points.len();
-    let kernel = |cosine: f32| (-WIDTH * (2.0 - 2.0 * cosine)).exp();
     let mut matrix = vec![0.0f32; n * n];
     for i in 0..n {
         for j in 0..=i {
@@ -224,7 +249,8 @@ fn shares(points: &[&DenseHit]) -> Vec<f32> {
 ///
 /// * `query`: the question's terms with their weights, in its own language
 /// * `unknown`: share of the question's term weight that stands in no document
-pub fn features(ranked: &[Ranked], query: &[(u32, f32)], unknown: f32) -> Features {
+pub fn features(ranking: &Ranking, query: &[(u32, f32)], unknown: f32) -> Features {
+    let ranked = &ranking.documents;
     let none = Ranked::default();
     let first = ranked.first().unwrap_or(&none);
     let second = ranked.get(1).unwrap_or(&none);
@@ -243,6 +269,8 @@ pub fn features(ranked: &[Ranked], query: &[(u32, f32)], unknown: f32) -> Featur
         f64::from(u8::from(first.terms >= best(|ranked| ranked.terms) && first.cosine >= best(|ranked| ranked.cosine))),
         f64::from(unknown),
         (query.len() as f64).ln_1p(),
+        first.title,
+        ranking.explained,
     ])
 }
 
@@ -267,8 +295,8 @@ impl Shelf {
         let mut terms = Vec::new();
         for lang in Lang::ALL {
             let query = self.statistics.frequencies.query(lang, &question.search);
-            let full = self.statistics.frequencies.self_score(lang, &question.search).max(1e-6);
-            let filter = Filter { lang: Some(lang), ..filter.clone() };
+            let full = query.iter().map(|(_, weight)| weight).sum::<f32>().max(1e-6);
+            let filter = Filter { lang: Some(lang), roles: vec![Role::Whole], ..filter.clone() };
             for hit in self.index.search_terms(&query, &filter, KEYWORD_HITS).await? {
                 terms.push(TermHit { document: hit.document, lang: hit.lang, span: hit.span, ratio: hit.score.0 / full });
             }
@@ -277,7 +305,7 @@ impl Shelf {
         let query = self.statistics.frequencies.query(question.lang, &question.search);
         let unknown = self.statistics.frequencies.unknown_share(question.lang, &question.search);
         let features = features(&ranked, &query, unknown);
-        let candidates = ranked.into_iter().take(20).filter_map(|ranked| self.candidate(ranked, question.lang, day)).collect();
+        let candidates = ranked.documents.into_iter().take(20).filter_map(|ranked| self.candidate(ranked, question.lang, day)).collect();
         Ok(Retrieved { candidates, features })
     }
 
@@ -288,7 +316,7 @@ impl Shelf {
     pub async fn for_agents(&self, vector: &[f32], lang: Lang, day: Date) -> Result<Vec<Candidate>> {
         let filter = Filter { audience: Some(Audience::Agent), on: Some(day), ..Filter::default() };
         let ranked = rank(&self.dense(vector, &filter, NEAREST).await?, &[]);
-        Ok(ranked.into_iter().take(3).filter_map(|ranked| self.candidate(ranked, lang, day)).collect())
+        Ok(ranked.documents.into_iter().take(3).filter_map(|ranked| self.candidate(ranked, lang, day)).collect())
     }
 
     async fn dense(&self, vector: &[f32], filter: &Filter, limit: usize) -> Result<Vec<DenseHit>> {
