@@ -131,7 +131,6 @@ pub struct Knowledge {
 #[expect(missing_docs, reason = "each key is described in config.default.toml")]
 pub struct Judge {
     pub file: PathBuf,
-    pub allowed_wrong: f64,
     pub require_certificate: bool,
 }
 
@@ -189,7 +188,6 @@ const RANGES: &[(&str, f64, f64)] = &[
     ("question.limit_characters", 16.0, 100_000.0),
     ("question.limit_messages", 2.0, 100_000.0),
     ("model.queue_limit", 1.0, 1_000_000.0),
-    ("judge.allowed_wrong", 0.001, 0.5),
     ("answer.limit_tokens", 16.0, 2048.0),
 ];
 
@@ -411,7 +409,7 @@ mod tests {
 
     #[test]
     fn every_fault_is_reported_at_once_with_key_found_and_allowed() {
-        let text = "[server]\nprot = 1\nport = 99999\n[index]\nkind = \"cloud\"\n[judge]\nallowed_wrong = true\n[zzz]\na = 1\n";
+        let text = "[server]\nprot = 1\nport = 99999\n[index]\nkind = \"cloud\"\n[judge]\nrequire_certificate = 3\n[zzz]\na = 1\n";
         let error = load(text, &[("DESKHAND_SERVER_HEARTBEAT_S", "soon")]).unwrap_err().to_string();
         for expected in [
             "5 faults", "did you mean `port`", "server.port: found 99999, expected 0 to 65535",

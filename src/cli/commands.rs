@@ -224,7 +224,7 @@ async fn serve(data: &Path, mut settings: Settings, demo: bool) -> Result<ExitCo
         let documents = shelf.documents().count();
         println!("ready in {:.1} s with {documents} documents; judge: {}", started.elapsed().as_secs_f64(), shelf.judge.kind);
         if shelf.judge.certificates.is_empty() {
-            tracing::warn!("no certificate: the threshold is label-free; `deskhand eval calibrate` makes one from labelled questions");
+            tracing::warn!("no certificate: the shipped judge decides; `deskhand eval calibrate` makes one from labelled questions");
             if settings.judge.require_certificate {
                 return Err(Error::invalid("judge.require_certificate", "a judge without a certificate", "one made by `deskhand eval calibrate`"));
             }

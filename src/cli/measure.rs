@@ -139,7 +139,7 @@ pub(super) async fn eval_run(settings: Settings, options: EvalRun) -> Result<Exi
     let stage = Stage::set(settings, suite, options.generate).await?;
     let run_options = Options { day: SUITE_DAY, progress: true };
     let mut bot = stage.deskhand.bot.clone();
-    let mut kind = "label-free";
+    let mut kind = "default";
     if let Some(path) = &options.judge {
         let json = std::fs::read_to_string(path).map_err(Error::file("reading", path))?;
         bot = bot.with_judge(Judge::parse(&json)?);

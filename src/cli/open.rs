@@ -13,7 +13,7 @@ use jiff::Zoned;
 use crate::{
     config::{self, IndexKind, Settings},
     error::{Error, Result},
-    index::{Index, Opened, server},
+    index::{Index, Opened, server, statistics::Statistics},
     knowledge::{
         publish::{self, Press, Published},
         read::Read,
@@ -22,7 +22,7 @@ use crate::{
     },
     model::{Embedder, Generator, decode::Sampling, embedder::LocalEmbedder, files::Models, generator::LocalGenerator, progress::Progress},
     store::{Store, StoreOptions, Sync},
-    turn::{Bot, Policy, guard::Guard, judge::Judge, label_free, phrases, shelf::Shelf},
+    turn::{Bot, Policy, guard::Guard, judge::Judge, phrases, shelf::Shelf},
     words::{Document, Lang},
 };
 
@@ -105,14 +105,13 @@ impl Deskhand {
         let generation = publish::generation_of(&self.store).await?;
         let statistics = publish::statistics_of(&self.store).await?.filter(|statistics| statistics.generation == generation);
         let fits = self.index.marker().is_some_and(|marker| marker.generation == generation);
-        let judge = self.judge_of(&generation);
-        match (rebuild, statistics, judge) {
-            (None, Some(statistics), Some(judge)) if fits => {
+        match (rebuild, statistics) {
+            (None, Some(statistics)) if fits => {
                 let documents = self.store.documents().await?;
-                self.put_on_shelf(generation, documents, statistics, judge);
+                self.put_on_shelf(generation, documents, statistics);
                 Ok(())
             }
-            (why, ..) => {
+            (why, _) => {
                 if let Some(why) = why {
                     self.progress.say(&format!("building the index: {why}"));
                 }
@@ -155,52 +154,28 @@ impl Deskhand {
     }
 
     async fn take_over(&self, published: Published) -> Result<Published> {
-        let judge = match self.judge_of(&published.generation) {
-            Some(judge) => judge,
-            None => self.label_free(&published).await?,
-        };
-        self.put_on_shelf(published.generation.clone(), published.documents.clone(), published.statistics.clone(), judge);
+        self.put_on_shelf(published.generation.clone(), published.documents.clone(), published.statistics.clone());
         Ok(published)
     }
 
-    fn put_on_shelf(&self, generation: String, documents: Vec<Document>, statistics: crate::index::statistics::Statistics, judge: Judge) {
-        let shelf = Shelf::new(generation, documents, self.index.clone(), statistics, judge);
+    fn put_on_shelf(&self, generation: String, documents: Vec<Document>, statistics: Statistics) {
+        let shelf = Shelf::new(generation, documents, self.index.clone(), statistics, self.judge());
         self.bot.put_on_shelf(Some(Arc::new(shelf)));
     }
 
-    /// The judge named in the settings, else the calibrated one of this knowledge, else the label-free one kept for it.
-    fn judge_of(&self, generation: &str) -> Option<Judge> {
+    /// The judge named in the settings, else the calibrated one in the data folder, else the shipped default. One that
+    /// was made for other weights is void.
+    fn judge(&self) -> Judge {
         let named = (!self.settings.judge.file.as_os_str().is_empty()).then(|| self.settings.judge.file.clone());
-        let kept = self.data.join("judge");
-        let candidates = named.into_iter().chain([kept.join("calibrated.json"), kept.join("label-free.json")]);
-        for path in candidates {
+        for path in named.into_iter().chain([self.data.join("judge").join("calibrated.json")]) {
             let Ok(json) = std::fs::read_to_string(&path) else { continue };
             match Judge::parse(&json) {
-                Ok(judge) if judge.kind != "label-free" || judge.knowledge == self.judge_key(generation) => return Some(judge),
-                Ok(_) => {}
+                Ok(judge) if judge.fingerprint.is_empty() || judge.fingerprint == self.fingerprint() => return judge,
+                Ok(_) => tracing::warn!(path = %path.display(), "a judge made for other weights was passed over"),
                 Err(error) => tracing::warn!(path = %path.display(), "a judge file was passed over: {error}"),
             }
         }
-        None
-    }
-
-    async fn label_free(&self, published: &Published) -> Result<Judge> {
-        let (texts, statistics, allowed) = (published.texts.clone(), published.statistics.clone(), self.settings.judge.allowed_wrong);
-        let mut judge = tokio::task::spawn_blocking(move || label_free::fit(&texts, &statistics, allowed))
-            .await
-            .map_err(|_| Error::Stopped("fitting the judge"))?;
-        judge.knowledge = self.judge_key(&published.generation);
-        let folder = self.data.join("judge");
-        std::fs::create_dir_all(&folder).map_err(Error::file("making the folder", &folder))?;
-        let path = folder.join("label-free.json");
-        let json = serde_json::to_vec_pretty(&judge).map_err(Error::outside("writing the judge"))?;
-        std::fs::write(&path, json).map_err(Error::file("writing", &path))?;
-        Ok(judge)
-    }
-
-    /// What a label-free judge is valid for: this knowledge, these weights, this allowance.
-    fn judge_key(&self, generation: &str) -> String {
-        format!("{generation}/{}/{}", self.fingerprint(), self.settings.judge.allowed_wrong)
+        Judge::default()
     }
 
     /// The embedder's fingerprint, or `none`.

@@ -88,7 +88,7 @@ pub(super) struct Ready {
 
 #[derive(Debug, Serialize, ToSchema)]
 struct JudgeInForce {
-    /// `label-free` or `calibrated`.
+    /// `default` or `calibrated`.
     kind: String,
     /// The languages that it has a certificate for.
     #[schema(value_type = Vec<String>)]

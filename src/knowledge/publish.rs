@@ -13,14 +13,14 @@ use sha2::{Digest, Sha256};
 use super::{chunk, sentences, vectors::Vectors};
 use crate::{
     error::Result,
-    index::{Index, Point, Role, keywords::Frequencies, statistics::Statistics},
+    index::{Index, Point, Role, Vector, keywords::Frequencies, statistics::Statistics},
     model::{Embedder, Side},
     store::Store,
     words::{Document, Kind, Lang, Span},
 };
 
 /// Counts whenever the texts that documents become would come out differently: an older index is made anew.
-const TEXTS_VERSION: u32 = 2;
+const TEXTS_VERSION: u32 = 3;
 /// Longest chunk in tokens; with title and prefix it stays far below e5's 512, and one idea fills it.
 const CHUNK_TOKENS: usize = 256;
 /// How often the question counts among a document's terms: it says what the document is about.
@@ -214,6 +214,11 @@ impl Text {
     fn side(&self) -> Side {
         if self.role == Role::Chunk { Side::Passage } else { Side::Query }
     }
+
+    /// The mean that it is centred by.
+    fn which(&self) -> Vector {
+        if self.role == Role::Chunk { Vector::Passage } else { Vector::Question }
+    }
 }
 
 fn statistics(generation: &str, documents: &[Document], texts: &[Text], vectors: &[Vec<f32>]) -> Statistics {
@@ -222,19 +227,12 @@ fn statistics(generation: &str, documents: &[Document], texts: &[Text], vectors:
         by_document.entry(text.document).or_default().push((text.role, text.text.as_str()));
     }
     let frequencies = Frequencies::of(by_document.into_iter().map(|(at, texts)| (documents[at].lang, texts)));
-    let of_side = |side: Side| -> Vec<Vec<f32>> {
-        texts
-            .iter()
-            .zip(vectors)
-            .filter(|(text, vector)| text.side() == side && !vector.is_empty())
-            .map(|(_, vector)| vector.clone())
-            .collect()
-    };
-    Statistics::new(generation.to_owned(), frequencies, &of_side(Side::Query), &of_side(Side::Passage))
+    let vectors = texts.iter().zip(vectors).filter(|(_, vector)| !vector.is_empty());
+    let vectors = vectors.map(|(text, vector)| (documents[text.document].lang, text.which(), vector.as_slice()));
+    Statistics::new(generation.to_owned(), frequencies, vectors)
 }
 
 fn point(document: &Document, text: &Text, vector: &[f32], statistics: &Statistics) -> Point {
-    let which = if text.role == Role::Chunk { crate::index::Vector::Passage } else { crate::index::Vector::Question };
     Point {
         document: document.id.clone(),
         revision: document.revision.clone(),
@@ -248,7 +246,7 @@ fn point(document: &Document, text: &Text, vector: &[f32], statistics: &Statisti
         role: text.role,
         ordinal: text.ordinal,
         span: text.span,
-        vector: if vector.is_empty() { Vec::new() } else { statistics.centred(which, vector) },
+        vector: if vector.is_empty() { Vec::new() } else { statistics.centred(document.lang, text.which(), vector) },
         terms: statistics.frequencies.weigh_point(document.lang, text.role, &text.text),
     }
 }

@@ -1,9 +1,9 @@
 //! Features -> calibrated probability -> verdict, with its explanation. Pure: the same features, the same verdict.
 //!
 //! A judge is a file: standardised features, a logistic regression, a calibration of its output, and thresholds per
-//! language. The default needs no labels: it is fitted on the knowledge at hand, by asking each document's own
-//! phrasings once with the document there and once with it left out. A calibrated one comes from labelled
-//! questions (`deskhand eval calibrate`) and carries a certificate. Never a bare number in code, never a fused score alone.
+//! language. The default is shipped (`models/judge/default.json`): two features, fitted on the sample suite, that hold
+//! up on knowledge it has never seen. A calibrated one comes from your own labelled questions
+//! (`deskhand eval calibrate`), with a certificate where one can be had. Never a bare number in code.
 
 use std::collections::BTreeMap;
 
@@ -118,7 +118,7 @@ pub enum Calibration {
 /// A judge; the contents of a judge file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judge {
-    /// `label-free` or `calibrated`.
+    /// `default` or `calibrated`.
     pub kind: String,
     /// How it was made, for people.
     pub about: String,
@@ -136,7 +136,7 @@ pub struct Judge {
     pub calibration: Calibration,
     /// Thresholds of each language.
     pub thresholds: BTreeMap<Lang, Thresholds>,
-    /// Certificates of each language; empty for a label-free judge.
+    /// Certificates of each language; empty where nothing is promised.
     #[serde(default)]
     pub certificates: BTreeMap<Lang, Certificate>,
     /// The embedder's fingerprint: a judge for other vectors is void.
@@ -145,6 +145,14 @@ pub struct Judge {
     /// Names the knowledge that it was made for.
     #[serde(default)]
     pub knowledge: String,
+}
+
+impl Default for Judge {
+    /// The shipped one, for knowledge that nobody has labelled questions for.
+    fn default() -> Self {
+        Judge::parse(include_str!("../../models/judge/default.json"))
+            .expect("models/judge/default.json parses; this is a bug")
+    }
 }
 
 impl Judge {

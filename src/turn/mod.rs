@@ -25,8 +25,6 @@ pub mod guard;
 
 pub mod judge;
 
-pub mod label_free;
-
 pub mod logistic;
 
 pub mod phrases;

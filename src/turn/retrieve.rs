@@ -289,7 +289,7 @@ impl Shelf {
             ..Filter::default()
         };
         let dense = match vector {
-            Some(vector) => self.dense(vector, &filter, 2 * NEAREST).await?,
+            Some(vector) => self.dense(vector, question.lang, &filter, 2 * NEAREST).await?,
             None => Vec::new(),
         };
         let mut terms = Vec::new();
@@ -315,12 +315,12 @@ impl Shelf {
     /// Where the index fails.
     pub async fn for_agents(&self, vector: &[f32], lang: Lang, day: Date) -> Result<Vec<Candidate>> {
         let filter = Filter { audience: Some(Audience::Agent), on: Some(day), ..Filter::default() };
-        let ranked = rank(&self.dense(vector, &filter, NEAREST).await?, &[]);
+        let ranked = rank(&self.dense(vector, lang, &filter, NEAREST).await?, &[]);
         Ok(ranked.documents.into_iter().take(3).filter_map(|ranked| self.candidate(ranked, lang, day)).collect())
     }
 
-    async fn dense(&self, vector: &[f32], filter: &Filter, limit: usize) -> Result<Vec<DenseHit>> {
-        let centred = self.statistics.centred(Vector::Question, vector);
+    async fn dense(&self, vector: &[f32], lang: Lang, filter: &Filter, limit: usize) -> Result<Vec<DenseHit>> {
+        let centred = self.statistics.centred(lang, Vector::Question, vector);
         let mut hits = Vec::with_capacity(2 * limit);
         for which in [Vector::Question, Vector::Passage] {
             let found = self.index.search_dense_with_vectors(which, &centred, filter, limit).await?;
