@@ -1,35 +1,38 @@
 //! How does a text become a vector? Tokens `[b, t]` -> unit vectors `[b, d]`, with a BERT encoder from a GGUF.
 //!
-//! The layers' 4-bit weights are made f32 once (85 MB for e5-small), because candle's f32 product is faster than its
-//! Q4_0 one at every length we measured; the table of token vectors (54 MB) stays 4-bit and is read row by row.
+//! The layers' 4-bit weights go through our own [`kernels`] (24 MB for e5-small); the table of token vectors (54 MB)
+//! stays as it is and is read row by row. Texts of a pass lie packed, token after token: nothing is computed for padding.
 //! Source of the encoder: BERT, <https://arxiv.org/abs/1810.04805>; of the pooling: Sentence-BERT,
 //! <https://arxiv.org/abs/1908.10084>, section 3 (MEAN).
 
 use std::{path::Path, sync::Arc};
 
-use candle_core::{DType, Device, Tensor, quantized::QTensor};
+use candle_core::{
+    DType, Device, Tensor,
+    quantized::{GgmlDType, QTensor},
+};
 
 use super::{
-    Embed, EmbedAbilities, Side, TokenCounter, fused,
+    Embed, EmbedAbilities, Side, TokenCounter,
+    attention::attention,
+    fused,
     gguf::{Gguf, damaged, plain},
     import::keys,
+    kernels::{Activations, Weight},
     tokenizer::Unigram,
 };
 use crate::error::{Error, Result};
 
-/// Tokens of one pass, padding included: enough to keep the cores busy, few enough to stay in the cache.
+/// Tokens of one pass: enough to keep the cores busy, few enough to stay in the cache.
 const BATCH_TOKENS: usize = 1024;
-
-/// Rows share a pass while padding stays under this part of it.
-const PADDING_SHARE: f64 = 0.1;
 
 /// An embedder in this process.
 pub struct LocalEmbedder {
     tokenizer: Arc<Unigram>,
     words: QTensor,
     /// `[positions, d]`: position plus the first token type.
-    positions: Tensor,
-    first_norm: Tensor,
+    positions: Vec<f32>,
+    first_norm: Vec<f32>,
     layers: Vec<Layer>,
     heads: usize,
     epsilon: f32,
@@ -38,16 +41,16 @@ pub struct LocalEmbedder {
     abilities: EmbedAbilities,
 }
 
-/// One encoder layer. Weights are `[in, out]`; norms are `[3, d]`: bias of the product before, scale, shift.
+/// One encoder layer. Norms are `[3, d]`: bias of the product before, scale, shift.
 struct Layer {
-    qkv: Tensor,
-    qkv_bias: Tensor,
-    out: Tensor,
-    out_norm: Tensor,
-    up: Tensor,
-    up_bias: Tensor,
-    down: Tensor,
-    down_norm: Tensor,
+    qkv: Weight,
+    qkv_bias: Vec<f32>,
+    out: Weight,
+    out_norm: Vec<f32>,
+    up: Weight,
+    up_bias: Vec<f32>,
+    down: Weight,
+    down_norm: Vec<f32>,
 }
 
 impl LocalEmbedder {
@@ -67,37 +70,56 @@ impl LocalEmbedder {
         }
 
         let words = gguf.tensor("token_embd.weight")?;
-        let tensor = |name: &str| {
-            let tensor = gguf.tensor(name)?.dequantize(&Device::Cpu).map_err(plain)?;
-            tensor.to_dtype(DType::F32).map_err(plain)
+        let values = |name: &str| {
+            let tensor = gguf.tensor(name)?.dequantize(&Device::Cpu).and_then(|tensor| tensor.to_dtype(DType::F32));
+            tensor.and_then(|tensor| tensor.flatten_all()?.to_vec1::<f32>()).map_err(plain)
         };
-        let types = tensor("token_types.weight")?; // [types, d]
-        let first_type = types.narrow(0, 0, 1).map_err(plain)?; // [1, d]
-        let positions = tensor("position_embd.weight")?.broadcast_add(&first_type).map_err(plain)?; // [positions, d]
-        let no_bias = Tensor::zeros(dims, DType::F32, &Device::Cpu).map_err(plain)?;
-        let first_norm = rows(&[no_bias, tensor("token_embd_norm.weight")?, tensor("token_embd_norm.bias")?])?;
+        let types = values("token_types.weight")?; // [types, d]
+        let mut positions = values("position_embd.weight")?; // [positions, d]
+        if types.len() < dims || positions.len() < limit_tokens * dims {
+            return Err(format!("{} positions and types do not fit {dims} dims", positions.len() + types.len()));
+        }
+        for position in positions.chunks_exact_mut(dims) {
+            position.iter_mut().zip(&types).for_each(|(value, first_type)| *value += first_type);
+        }
+        let rows = |names: [&str; 3], widths: [usize; 3]| -> Result<Vec<f32>, String> {
+            let mut joint = Vec::with_capacity(widths.iter().sum());
+            for (name, width) in names.into_iter().zip(widths) {
+                let row = values(name)?;
+                if row.len() != width {
+                    return Err(format!("`{name}` has {} values, not {width}", row.len()));
+                }
+                joint.extend(row);
+            }
+            Ok(joint)
+        };
+        let norm = rows(["token_embd_norm.weight", "token_embd_norm.bias", "token_embd_norm.bias"], [dims; 3])?;
+        let first_norm = [&vec![0.0; dims], &norm[..2 * dims]].concat(); // No product before, so no bias.
         let mut layers = Vec::with_capacity(layer_count);
         for layer in 0..layer_count {
-            let get = |name: &str| tensor(&format!("blk.{layer}.{name}"));
-            let joint = [get("attn_q.weight")?, get("attn_k.weight")?, get("attn_v.weight")?];
-            let joint_bias = [get("attn_q.bias")?, get("attn_k.bias")?, get("attn_v.bias")?];
+            let name = |name: &str| format!("blk.{layer}.{name}");
+            let three = |names: [&str; 3]| {
+                let names = names.map(&name);
+                rows([&names[0], &names[1], &names[2]], [dims; 3])
+            };
+            let weight = |names: &[&str], columns: usize, rows: Option<usize>| {
+                let tensors = names.iter().map(|part| gguf.tensor(&name(part))).collect::<Result<Vec<_>, _>>()?;
+                joined(&tensors, columns, rows).map_err(|problem| format!("`{}`: {problem}", name(names[0])))
+            };
+            let up = weight(&["ffn_up.weight"], dims, None)?;
+            let up_bias = values(&name("ffn_up.bias"))?;
+            if up_bias.len() != up.rows() {
+                return Err(format!("{} values after {} rows in layer {layer}", up_bias.len(), up.rows()));
+            }
             layers.push(Layer {
-                qkv: turned(&Tensor::cat(&joint, 0).map_err(plain)?)?,
-                qkv_bias: Tensor::cat(&joint_bias, 0).map_err(plain)?,
-                out: turned(&get("attn_output.weight")?)?,
-                out_norm: rows(&[
-                    get("attn_output.bias")?,
-                    get("attn_output_norm.weight")?,
-                    get("attn_output_norm.bias")?,
-                ])?,
-                up: turned(&get("ffn_up.weight")?)?,
-                up_bias: get("ffn_up.bias")?,
-                down: turned(&get("ffn_down.weight")?)?,
-                down_norm: rows(&[
-                    get("ffn_down.bias")?,
-                    get("layer_output_norm.weight")?,
-                    get("layer_output_norm.bias")?,
-                ])?,
+                qkv: weight(&["attn_q.weight", "attn_k.weight", "attn_v.weight"], dims, Some(3 * dims))?,
+                qkv_bias: three(["attn_q.bias", "attn_k.bias", "attn_v.bias"])?,
+                out: weight(&["attn_output.weight"], dims, Some(dims))?,
+                out_norm: three(["attn_output.bias", "attn_output_norm.weight", "attn_output_norm.bias"])?,
+                down: weight(&["ffn_down.weight"], up.rows(), Some(dims))?,
+                down_norm: three(["ffn_down.bias", "layer_output_norm.weight", "layer_output_norm.bias"])?,
+                up,
+                up_bias,
             });
         }
         let tokenizer = Unigram::from_gguf(gguf)?;
@@ -135,33 +157,26 @@ impl LocalEmbedder {
     ///
     /// Returns `b * d` f32, row by row.
     fn forward(&self, batch: &[&[u32]]) -> candle_core::Result<Vec<f32>> {
-        let (b, heads) = (batch.len(), self.heads);
-        let lengths: Vec<usize> = batch.iter().map(|ids| ids.len()).collect();
-        let t = lengths.iter().copied().max().unwrap_or(0);
         let d = self.abilities.dims;
-        let mut ids = vec![self.tokenizer.padding; b * t];
-        for (row, batch) in ids.chunks_exact_mut(t).zip(batch) {
-            row[..batch.len()].copy_from_slice(batch);
-        }
-        let ids = Tensor::from_vec(ids, b * t, &Device::Cpu)?;
-        let x = self.words.embedding(&ids)?; // [b * t, d]
-        let positions = self.positions.narrow(0, 0, t)?.unsqueeze(0)?.expand((b, t, d))?.reshape((b * t, d))?;
-        fused::add_norm(&x, &positions, &self.first_norm, self.epsilon)?;
+        let lengths: Vec<usize> = batch.iter().map(|ids| ids.len()).collect();
+        let ids = batch.concat();
+        let tokens = ids.len();
+        let ids = Tensor::from_vec(ids, tokens, &Device::Cpu)?;
+        let mut x = self.words.embedding(&ids)?.flatten_all()?.to_vec1::<f32>()?; // [tokens, d]
+        let positions: Vec<&[f32]> = lengths.iter().map(|length| &self.positions[..length * d]).collect();
+        fused::add_norm(&mut x, &positions.concat(), &self.first_norm, self.epsilon);
         for layer in &self.layers {
-            let qkv = fused::split_heads(&x.matmul(&layer.qkv)?, &layer.qkv_bias, b, heads)?; // [3, b, heads, t, s]
-            let (q, k, v) = (qkv.get(0)?, qkv.get(1)?, qkv.get(2)?);
-            let attention = q.matmul(&k.t()?)?; // [b, heads, t, t]
-            fused::masked_softmax(&attention, &lengths)?;
-            let mixed = attention.matmul(&v)?.transpose(1, 2)?.reshape((b * t, d))?; // [b * t, d]
-            fused::add_norm(&x, &mixed.matmul(&layer.out)?, &layer.out_norm, self.epsilon)?;
-            let wide = x.matmul(&layer.up)?; // [b * t, f]
-            fused::bias_gelu(&wide, &layer.up_bias)?;
-            fused::add_norm(&x, &wide.matmul(&layer.down)?, &layer.down_norm, self.epsilon)?;
+            let qkv = times(&x, &layer.qkv); // [tokens, 3 * d]
+            let mixed = attention(&qkv, &layer.qkv_bias, &lengths, self.heads); // [tokens, d]
+            fused::add_norm(&mut x, &times(&mixed, &layer.out), &layer.out_norm, self.epsilon);
+            let mut wide = times(&x, &layer.up); // [tokens, f]
+            fused::bias_gelu(&mut wide, &layer.up_bias);
+            fused::add_norm(&mut x, &times(&wide, &layer.down), &layer.down_norm, self.epsilon);
         }
-        let states = x.to_vec2::<f32>()?;
-        let mut means = vec![0f32; b * d];
-        for (row, (mean, length)) in means.chunks_exact_mut(d).zip(lengths).enumerate() {
-            for state in &states[row * t..row * t + length] {
+        let mut means = vec![0f32; batch.len() * d];
+        let mut states = x.chunks_exact(d);
+        for (mean, length) in means.chunks_exact_mut(d).zip(lengths) {
+            for state in states.by_ref().take(length) {
                 mean.iter_mut().zip(state).for_each(|(mean, state)| *mean += state / length as f32);
             }
         }
@@ -179,8 +194,6 @@ impl Embed for LocalEmbedder {
                 rows.push((text, [&[self.tokenizer.bos], piece, &[self.tokenizer.eos]].concat()));
             }
         }
-        // Longest first: rows of about the same length share a pass, and memory peaks at the start.
-        rows.sort_by_key(|(_, ids)| std::cmp::Reverse(ids.len()));
         let mut vectors = vec![vec![0f32; self.abilities.dims]; texts.len()];
         let mut rest = rows.as_slice();
         while !rest.is_empty() {
@@ -207,18 +220,14 @@ impl Embed for LocalEmbedder {
     }
 }
 
-/// How many of the first rows (sorted, longest first) go together.
+/// How many of the first rows go together.
 fn pass_size(rows: &[(usize, Vec<u32>)]) -> usize {
-    let longest = rows[0].1.len();
-    let mut real = 0;
-    for (count, (_, ids)) in rows.iter().enumerate() {
-        real += ids.len();
-        let padded = longest * (count + 1);
-        if count > 0 && (padded > BATCH_TOKENS || (padded - real) as f64 > PADDING_SHARE * padded as f64) {
-            return count;
-        }
-    }
-    rows.len()
+    let mut tokens = 0;
+    let fits = |(_, ids): &&(usize, Vec<u32>)| {
+        tokens += ids.len();
+        tokens <= BATCH_TOKENS
+    };
+    rows.iter().take_while(fits).count().max(1)
 }
 
 /// Scales a vector to L2 length 1, so that a dot product is the cosine.
@@ -227,13 +236,28 @@ pub(super) fn to_unit_length(vector: &mut [f32]) {
     vector.iter_mut().for_each(|x| *x /= length);
 }
 
-fn rows(tensors: &[Tensor]) -> Result<Tensor, String> {
-    Tensor::stack(tensors, 0).map_err(plain)
+/// `x` (`[tokens, columns]`) times a weight: `[tokens, rows]`.
+fn times(x: &[f32], weight: &Weight) -> Vec<f32> {
+    let activations = Activations::of(x, weight.columns());
+    let mut out = vec![0f32; x.len() / weight.columns() * weight.rows()];
+    weight.times(&activations, &mut out);
+    out
 }
 
-/// `[out, in]` as stored -> `[in, out]` as multiplied.
-fn turned(weight: &Tensor) -> Result<Tensor, String> {
-    weight.t().and_then(|weight| weight.contiguous()).map_err(plain)
+/// The rows of some Q4_0 tensors, one after the other.
+fn joined(tensors: &[QTensor], columns: usize, rows: Option<usize>) -> Result<Weight, String> {
+    if let Some(other) = tensors.iter().find(|tensor| tensor.dtype() != GgmlDType::Q4_0) {
+        return Err(format!("is {:?}, only Q4_0 is supported", other.dtype()));
+    }
+    if tensors.iter().any(|tensor| tensor.shape().dims().last() != Some(&columns)) {
+        return Err(format!("does not have {columns} columns"));
+    }
+    let parts = tensors.iter().map(QTensor::data).collect::<candle_core::Result<Vec<_>>>().map_err(plain)?;
+    let weight = Weight::from_q4_0(&parts.iter().map(AsRef::as_ref).collect::<Vec<_>>(), columns)?;
+    match rows {
+        Some(rows) if rows != weight.rows() => Err(format!("has {} rows, not {rows}", weight.rows())),
+        _ => Ok(weight),
+    }
 }
 
 #[cfg(test)]
@@ -241,11 +265,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn passes_stay_within_tokens_and_padding() {
+    fn passes_stay_within_their_tokens() {
         let rows = |lengths: &[usize]| lengths.iter().map(|n| (0, vec![0; *n])).collect::<Vec<_>>();
         assert_eq!(pass_size(&rows(&[512, 512, 512])), 2);
-        assert_eq!(pass_size(&rows(&[5000])), 1); // Alone it goes even above the budget.
-        assert_eq!(pass_size(&rows(&[20, 19, 18, 5])), 3);
+        assert_eq!(pass_size(&rows(&[5000, 1])), 1); // Alone it goes even above the budget.
+        assert_eq!(pass_size(&rows(&[20, 1000, 4, 1])), 3);
         assert_eq!(pass_size(&rows(&[10; 7])), 7);
     }
 

@@ -3,212 +3,122 @@
 //! candle's own `gelu_erf` and `softmax` call a scalar `erf` and `exp` per element, which costs more than the products
 //! of a short text. These use polynomials that the compiler turns into vector code; each error is in its test.
 
-use candle_core::{CpuStorage, DType, InplaceOp1, InplaceOp2, InplaceOp3, Layout, Result, Tensor, bail};
 use rayon::prelude::*;
+
+use super::kernels::wide;
 
 /// Below so many values a second thread costs more than it saves.
 const PARALLEL_FROM: usize = 1 << 15;
 
-/// `x <- gelu(x + bias)`, the exact (erf) GELU to 5e-7. `x`: `[n, d]` f32, `bias`: `[d]` f32.
-pub(super) fn bias_gelu(x: &Tensor, bias: &Tensor) -> Result<()> {
-    x.inplace_op2(bias, &BiasGelu)
+/// `x <- gelu(x + bias)`, the exact (erf) GELU to 5e-7. `x`: `[n, d]`, `bias`: `[d]`.
+pub(super) fn bias_gelu(x: &mut [f32], bias: &[f32]) {
+    in_tasks(x, bias.len(), |_, rows| gelu_rows(rows, bias));
 }
 
-/// `x <- layer_norm(x + y + bias) * scale + shift`. `x`, `y`: `[n, d]` f32; `parameters`: `[3, d]` bias, scale, shift.
-pub(super) fn add_norm(x: &Tensor, y: &Tensor, parameters: &Tensor, epsilon: f32) -> Result<()> {
-    x.inplace_op3(y, parameters, &AddNorm { epsilon })
+/// `x <- layer_norm(x + y + bias) * scale + shift`. `x`, `y`: `[n, d]`; `parameters`: `[3, d]` bias, scale, shift.
+pub(super) fn add_norm(x: &mut [f32], y: &[f32], parameters: &[f32], epsilon: f32) {
+    assert_eq!(x.len(), y.len(), "shapes of a sum");
+    in_tasks(x, parameters.len() / 3, |at, rows| norm_rows(rows, &y[at..], parameters, epsilon));
 }
 
-/// Softmax over the last axis of `scores`, of which only the first `lengths[b]` columns count; the others become 0.
-///
-/// * `scores`: `[b, heads, t, t]` f32; row `b` belongs to a text of `lengths[b]` tokens, at least 1
-pub(super) fn masked_softmax(scores: &Tensor, lengths: &[usize]) -> Result<()> {
-    let (b, heads, t, _) = scores.dims4()?;
-    if b != lengths.len() || lengths.iter().any(|length| *length == 0 || *length > t) {
-        bail!("lengths {lengths:?} do not fit scores {:?}", scores.shape());
-    }
-    scores.inplace_op1(&MaskedSoftmax { lengths: lengths.to_vec(), rows: heads * t, columns: t })
-}
-
-/// Cuts the joint projection into heads: `[b * t, 3 * d]` plus `bias` -> `[3, b, heads, t, d / heads]`, with the
-/// query part scaled by `1 / sqrt(d / heads)`.
-pub(super) fn split_heads(qkv: &Tensor, bias: &Tensor, b: usize, heads: usize) -> Result<Tensor> {
-    let (tokens, width) = qkv.dims2()?;
-    let (t, d) = (tokens / b, width / 3);
-    let size = d / heads;
-    let out = Tensor::zeros((3, b, heads, t, size), DType::F32, qkv.device())?;
-    out.inplace_op3(qkv, bias, &SplitHeads { t, d, heads })?;
-    Ok(out)
-}
-
-struct BiasGelu;
-struct AddNorm {
-    epsilon: f32,
-}
-struct MaskedSoftmax {
-    lengths: Vec<usize>,
-    rows: usize,
-    columns: usize,
-}
-struct SplitHeads {
-    t: usize,
-    d: usize,
-    heads: usize,
-}
-
-impl InplaceOp2 for BiasGelu {
-    fn name(&self) -> &'static str {
-        "bias-gelu"
-    }
-
-    fn cpu_fwd(&self, x: &mut CpuStorage, xl: &Layout, bias: &CpuStorage, bl: &Layout) -> Result<()> {
-        let (x, bias) = (slice_mut(x, xl)?, slice(bias, bl)?);
-        in_rows(x, bias.len(), |_, row| {
+wide! {
+    fn gelu_rows(rows: &mut [f32], bias: &[f32]) {
+        for row in rows.chunks_exact_mut(bias.len()) {
             for (x, bias) in row.iter_mut().zip(bias) {
                 *x = gelu(*x + bias);
             }
-        });
-        Ok(())
+        }
     }
 }
 
-impl InplaceOp3 for AddNorm {
-    fn name(&self) -> &'static str {
-        "add-norm"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &mut CpuStorage,
-        xl: &Layout,
-        y: &CpuStorage,
-        yl: &Layout,
-        parameters: &CpuStorage,
-        pl: &Layout,
-    ) -> Result<()> {
-        let (x, y, parameters) = (slice_mut(x, xl)?, slice(y, yl)?, slice(parameters, pl)?);
+wide! {
+    fn norm_rows(rows: &mut [f32], y: &[f32], parameters: &[f32], epsilon: f32) {
         let d = parameters.len() / 3;
         let (bias, rest) = parameters.split_at(d);
         let (scale, shift) = rest.split_at(d);
-        in_rows(x, d, |at, row| {
-            for ((x, y), bias) in row.iter_mut().zip(&y[at * d..]).zip(bias) {
+        for (row, y) in rows.chunks_exact_mut(d).zip(y.chunks_exact(d)) {
+            for ((x, y), bias) in row.iter_mut().zip(y).zip(bias) {
                 *x += y + bias;
             }
             let mean = sum(row) / d as f32;
-            row.iter_mut().for_each(|x| *x -= mean);
+            for x in row.iter_mut() {
+                *x -= mean;
+            }
             let variance = sum_of_squares(row) / d as f32;
-            let inverse = 1.0 / (variance + self.epsilon).sqrt();
+            let inverse = 1.0 / (variance + epsilon).sqrt();
             for ((x, scale), shift) in row.iter_mut().zip(scale).zip(shift) {
                 *x = *x * inverse * scale + shift;
             }
-        });
-        Ok(())
+        }
     }
 }
 
-impl InplaceOp1 for MaskedSoftmax {
-    fn name(&self) -> &'static str {
-        "masked-softmax"
+/// `row <- softmax(row)`.
+#[inline(always)]
+pub(super) fn softmax(row: &mut [f32]) {
+    let mut lanes = [f32::NEG_INFINITY; 8];
+    let (chunks, rest) = row.as_chunks::<8>();
+    for chunk in chunks {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane = if *x > *lane { *x } else { *lane };
+        }
     }
-
-    fn cpu_fwd(&self, scores: &mut CpuStorage, layout: &Layout) -> Result<()> {
-        let scores = slice_mut(scores, layout)?;
-        in_rows(scores, self.columns, |at, row| {
-            let (real, padding) = row.split_at_mut(self.lengths[at / self.rows]);
-            padding.fill(0.0);
-            let most = real.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            real.iter_mut().for_each(|x| *x = exp(*x - most));
-            let inverse = 1.0 / sum(real);
-            real.iter_mut().for_each(|x| *x *= inverse);
-        });
-        Ok(())
+    let mut most = f32::NEG_INFINITY;
+    for x in lanes.iter().chain(rest) {
+        most = if *x > most { *x } else { most };
     }
-}
-
-impl InplaceOp3 for SplitHeads {
-    fn name(&self) -> &'static str {
-        "split-heads"
+    for x in row.iter_mut() {
+        *x = exp(*x - most);
     }
-
-    fn cpu_fwd(
-        &self,
-        out: &mut CpuStorage,
-        ol: &Layout,
-        qkv: &CpuStorage,
-        ql: &Layout,
-        bias: &CpuStorage,
-        bl: &Layout,
-    ) -> Result<()> {
-        let (out, qkv, bias) = (slice_mut(out, ol)?, slice(qkv, ql)?, slice(bias, bl)?);
-        let SplitHeads { t, d, heads } = *self;
-        let size = d / heads;
-        let b = qkv.len() / (3 * d * t);
-        let scale = 1.0 / (size as f32).sqrt();
-        in_rows(out, size, |at, row| {
-            // Rows are counted over [3, b, heads, t].
-            let (token, rest) = (at % t, at / t);
-            let (head, rest) = (rest % heads, rest / heads);
-            let (text, part) = (rest % b, rest / b);
-            let column = part * d + head * size;
-            let from = &qkv[(text * t + token) * 3 * d + column..][..size];
-            let factor = if part == 0 { scale } else { 1.0 };
-            for ((out, x), bias) in row.iter_mut().zip(from).zip(&bias[column..]) {
-                *out = (x + bias) * factor;
-            }
-        });
-        Ok(())
+    let inverse = 1.0 / sum(row);
+    for x in row.iter_mut() {
+        *x *= inverse;
     }
 }
 
-/// Runs `work(row number, row)` on every row of `width`, on all cores when it is worth it.
-fn in_rows(values: &mut [f32], width: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
+/// Runs `work(place of the first value, rows)` on rows of `width`, on all cores when it is worth it.
+fn in_tasks(values: &mut [f32], width: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
     if values.len() < PARALLEL_FROM {
-        values.chunks_exact_mut(width).enumerate().for_each(|(at, row)| work(at, row));
-        return;
+        return work(0, values);
     }
-    let per_task = (PARALLEL_FROM / 4 / width).max(1);
-    values.par_chunks_mut(width * per_task).enumerate().for_each(|(task, rows)| {
-        rows.chunks_exact_mut(width).enumerate().for_each(|(at, row)| work(task * per_task + at, row));
-    });
-}
-
-fn slice<'s>(storage: &'s CpuStorage, layout: &Layout) -> Result<&'s [f32]> {
-    match (storage, layout.contiguous_offsets()) {
-        (CpuStorage::F32(values), Some((start, end))) => Ok(&values[start..end]),
-        _ => bail!("expected a contiguous f32 tensor"),
-    }
-}
-
-fn slice_mut<'s>(storage: &'s mut CpuStorage, layout: &Layout) -> Result<&'s mut [f32]> {
-    match (storage, layout.contiguous_offsets()) {
-        (CpuStorage::F32(values), Some((start, end))) => Ok(&mut values[start..end]),
-        _ => bail!("expected a contiguous f32 tensor"),
-    }
+    let per_task = (PARALLEL_FROM / 4 / width).max(1) * width;
+    values.par_chunks_mut(per_task).enumerate().for_each(|(task, rows)| work(task * per_task, rows));
 }
 
 /// Eight running sums instead of one, so that additions need not wait for each other.
+#[inline(always)]
 fn sum(values: &[f32]) -> f32 {
     let mut lanes = [0f32; 8];
-    let chunks = values.chunks_exact(8);
-    let rest: f32 = chunks.remainder().iter().sum();
+    let (chunks, rest) = values.as_chunks::<8>();
     for chunk in chunks {
         for (lane, value) in lanes.iter_mut().zip(chunk) {
             *lane += value;
         }
     }
-    lanes.iter().sum::<f32>() + rest
+    let mut sum = 0.0;
+    for value in lanes.iter().chain(rest) {
+        sum += value;
+    }
+    sum
 }
 
+#[inline(always)]
 fn sum_of_squares(values: &[f32]) -> f32 {
     let mut lanes = [0f32; 8];
-    let chunks = values.chunks_exact(8);
-    let rest: f32 = chunks.remainder().iter().map(|value| value * value).sum();
+    let (chunks, rest) = values.as_chunks::<8>();
     for chunk in chunks {
         for (lane, value) in lanes.iter_mut().zip(chunk) {
             *lane += value * value;
         }
     }
-    lanes.iter().sum::<f32>() + rest
+    let mut sum = 0.0;
+    for lane in lanes {
+        sum += lane;
+    }
+    for value in rest {
+        sum += value * value;
+    }
+    sum
 }
 
 /// `e^x` to 2e-7 relative: `2^n * e^r` with `r` within half of ln 2, `e^r` by its Taylor polynomial of degree 6.
@@ -219,7 +129,8 @@ fn exp(x: f32) -> f32 {
     /// Adding and subtracting 1.5 * 2^23 rounds to a whole number without a call.
     const ROUND: f32 = 12_582_912.0;
     let x = x.clamp(-87.0, 88.0);
-    let n = (x * std::f32::consts::LOG2_E + ROUND) - ROUND;
+    let rounded = x * std::f32::consts::LOG2_E + ROUND;
+    let n = rounded - ROUND;
     let r = x - n * LN_2_HIGH - n * LN_2_LOW;
     let mut p = 1.0 / 720.0;
     p = p * r + 1.0 / 120.0;
@@ -228,7 +139,8 @@ fn exp(x: f32) -> f32 {
     p = p * r + 0.5;
     p = p * r + 1.0;
     p = p * r + 1.0;
-    p * f32::from_bits((((n as i32) + 127) << 23) as u32)
+    // The lowest bits of `rounded` are `n`; a checked addition or conversion would cost the vectors.
+    p * f32::from_bits(rounded.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23)
 }
 
 /// The exact GELU with erf by Abramowitz and Stegun 7.1.26 (1.5e-7), <https://personal.math.ubc.ca/~cbm/aands/>.
@@ -247,21 +159,24 @@ fn gelu(x: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
+    use candle_core::{Device, Tensor};
 
     use super::*;
 
-    fn random(shape: &[usize], seed: f64) -> Tensor {
-        let count = shape.iter().product::<usize>();
-        let values: Vec<f32> = (0..count).map(|i| ((i as f64 * 0.7 + seed).sin() * 4.0) as f32).collect();
-        Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    fn random(count: usize, seed: f64) -> Vec<f32> {
+        (0..count).map(|i| ((i as f64 * 0.7 + seed).sin() * 4.0) as f32).collect()
     }
 
-    fn close(a: &Tensor, b: &Tensor, tolerance: f32) {
-        assert_eq!(a.shape(), b.shape());
-        let difference = (a - b).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap();
-        let difference = difference.to_scalar::<f32>().unwrap();
-        assert!(difference <= tolerance, "differs by {difference}");
+    fn tensor(values: &[f32], shape: &[usize]) -> Tensor {
+        Tensor::from_slice(values, shape, &Device::Cpu).unwrap()
+    }
+
+    fn close(ours: &[f32], plain: &Tensor, tolerance: f32) {
+        let plain = plain.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(ours.len(), plain.len());
+        for (at, (ours, plain)) in ours.iter().zip(plain).enumerate() {
+            assert!((ours - plain).abs() <= tolerance, "{ours} instead of {plain} at {at}");
+        }
     }
 
     #[test]
@@ -271,47 +186,33 @@ mod tests {
             let (want, got) = ((x as f64).exp(), exp(x) as f64);
             assert!((got / want - 1.0).abs() < 4e-7, "exp({x})");
         }
-        let wide = Tensor::arange_step(-12f32, 12.0, 0.001, &Device::Cpu).unwrap();
-        let ours: Vec<f32> = wide.to_vec1::<f32>().unwrap().into_iter().map(gelu).collect();
-        let ours = Tensor::from_vec(ours, wide.shape(), &Device::Cpu).unwrap();
-        close(&ours, &wide.gelu_erf().unwrap(), 1e-6);
+        let xs: Vec<f32> = (-12_000..12_000).map(|step| step as f32 / 1000.0).collect();
+        let ours: Vec<f32> = xs.iter().copied().map(gelu).collect();
+        close(&ours, &tensor(&xs, &[xs.len()]).gelu_erf().unwrap(), 1e-6);
     }
 
     #[test]
     fn each_fused_step_equals_its_plain_twin() {
         for n in [3, 300] {
-            let (x, y, bias) = (random(&[n, 384], 0.0), random(&[n, 384], 1.0), random(&[384], 2.0));
-            let plain = x.broadcast_add(&bias).unwrap().gelu_erf().unwrap();
-            let fused = x.copy().unwrap();
-            bias_gelu(&fused, &bias).unwrap();
-            close(&fused, &plain, 1e-6);
+            let (x, y, bias) = (random(n * 384, 0.0), random(n * 384, 1.0), random(384, 2.0));
+            let mut fused = x.clone();
+            bias_gelu(&mut fused, &bias);
+            let (xs, ys) = (tensor(&x, &[n, 384]), tensor(&y, &[n, 384]));
+            close(&fused, &xs.broadcast_add(&tensor(&bias, &[384])).unwrap().gelu_erf().unwrap(), 1e-6);
 
-            let parameters = random(&[3, 384], 3.0);
-            let sum = (&x + &y).unwrap().broadcast_add(&parameters.get(0).unwrap()).unwrap();
-            let (scale, shift) = (parameters.get(1).unwrap(), parameters.get(2).unwrap());
-            let plain = candle_nn::ops::layer_norm_slow(&sum, &scale, &shift, 1e-12).unwrap();
-            let fused = x.copy().unwrap();
-            add_norm(&fused, &y, &parameters, 1e-12).unwrap();
-            close(&fused, &plain, 2e-5);
+            let parameters = random(3 * 384, 3.0);
+            let parts = tensor(&parameters, &[3, 384]);
+            let sum = (xs + ys).unwrap().broadcast_add(&parts.get(0).unwrap()).unwrap();
+            let (scale, shift) = (parts.get(1).unwrap(), parts.get(2).unwrap());
+            let mut fused = x.clone();
+            add_norm(&mut fused, &y, &parameters, 1e-12);
+            close(&fused, &candle_nn::ops::layer_norm_slow(&sum, &scale, &shift, 1e-12).unwrap(), 2e-5);
         }
-        let qkv = random(&[2 * 5, 3 * 16], 4.0);
-        let bias = random(&[3 * 16], 5.0);
-        let heads = split_heads(&qkv, &bias, 2, 4).unwrap();
-        let plain = qkv.broadcast_add(&bias).unwrap().reshape((2, 5, 3, 4, 4)).unwrap();
-        let plain = plain.permute((2, 0, 3, 1, 4)).unwrap().contiguous().unwrap();
-        close(&heads.get(0).unwrap(), &(plain.get(0).unwrap() * 0.5).unwrap(), 1e-6);
-        close(&heads.get(2).unwrap(), &plain.get(2).unwrap(), 1e-6);
-    }
-
-    #[test]
-    fn padding_gets_no_attention() {
-        let scores = random(&[2, 3, 4, 4], 6.0);
-        let plain = candle_nn::ops::softmax_last_dim(&scores.narrow(3, 0, 2).unwrap().contiguous().unwrap()).unwrap();
-        let fused = scores.copy().unwrap();
-        masked_softmax(&fused, &[4, 2]).unwrap();
-        close(&fused.narrow(3, 0, 2).unwrap().get(1).unwrap(), &plain.get(1).unwrap(), 1e-6);
-        let rest = fused.get(1).unwrap().narrow(2, 2, 2).unwrap().abs().unwrap().sum_all().unwrap();
-        assert_eq!(rest.to_scalar::<f32>().unwrap(), 0.0);
-        assert!(masked_softmax(&fused, &[5, 2]).is_err());
+        for n in [1, 7, 8, 100] {
+            let x = random(n, 4.0);
+            let mut ours = x.clone();
+            softmax(&mut ours);
+            close(&ours, &candle_nn::ops::softmax_last_dim(&tensor(&x, &[1, n])).unwrap(), 1e-6);
+        }
     }
 }

@@ -22,7 +22,11 @@ mod gguf;
 
 mod tokenizer;
 
+mod kernels;
+
 mod fused;
+
+mod attention;
 
 pub mod embedder;
 
