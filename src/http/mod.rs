@@ -129,7 +129,8 @@ fn routes() -> Vec<Route> {
 /// The routes with everything around them.
 fn router(app: Arc<App>) -> Router {
     let mut router = Router::new();
-    for Route { path, who, handler, .. } in routes() {
+    for Route { method, path, who, handler } in routes() {
+        tracing::debug!(%method, path, ?who, "a route");
         let handler = match who {
             Who::Anyone => handler,
             Who::Chat => handler.layer(middleware::from_fn_with_state(app.clone(), layers::origins)),
