@@ -11,10 +11,11 @@ use crate::words::{Lang, Span};
 
 /// English words that carry no content of their own.
 const STOPWORDS: [&str; 64] = [
-    "a", "an", "the", "and", "or", "but", "if", "then", "so", "to", "of", "in", "on", "at", "by", "for", "from", "with", "as",
-    "is", "are", "was", "were", "be", "been", "being", "it", "its", "this", "that", "these", "those", "you", "your", "we", "our",
-    "us", "i", "me", "my", "they", "their", "them", "he", "she", "do", "does", "did", "can", "could", "will", "would", "may",
-    "might", "should", "shall", "must", "have", "has", "had", "there", "here", "please", "also",
+    "a", "an", "the", "and", "or", "but", "if", "then", "so", "to", "of", "in", "on", "at", "by", "for", "from",
+    "with", "as", "is", "are", "was", "were", "be", "been", "being", "it", "its", "this", "that", "these", "those",
+    "you", "your", "we", "our", "us", "i", "me", "my", "they", "their", "them", "he", "she", "do", "does", "did",
+    "can", "could", "will", "would", "may", "might", "should", "shall", "must", "have", "has", "had", "there", "here",
+    "please", "also",
 ];
 
 /// Whether `word`, in lower case, carries no content of its own.
@@ -192,14 +193,23 @@ mod tests {
             span: Span { start, end },
         };
         assert!(resolved("先提现，后到账。", &quote("提现，", 1, 4)));
-        for wrong in [quote("提现,", 1, 4), quote("提现，", 0, 3), quote("提现，后", 1, 4), quote("到账。", 5, 99), quote("", 2, 2)] {
+        for wrong in [
+            quote("提现,", 1, 4),
+            quote("提现，", 0, 3),
+            quote("提现，后", 1, 4),
+            quote("到账。", 5, 99),
+            quote("", 2, 2),
+        ] {
             assert!(!resolved("先提现，后到账。", &wrong), "{wrong:?}");
         }
     }
 
     #[test]
     fn a_nugget_is_looked_for_in_the_answers_language() {
-        let nugget = Nugget { zh: vec![Regex::new("两天|2天").unwrap()], en: vec![Regex::new("2 days").unwrap()], vital: true };
+        let nugget =
+            Nugget {
+                zh: vec![Regex::new("两天|2天").unwrap()], en: vec![Regex::new("2 days").unwrap()], vital: true
+            };
         assert!(holds("需要２天", Lang::Zh, &nugget));
         assert!(!holds("2天", Lang::En, &nugget));
         let digits = Nugget { zh: vec![], en: vec![Regex::new(r"\b10000\b").unwrap()], vital: true };
@@ -209,7 +219,13 @@ mod tests {
 
     #[test]
     fn a_check_counts_vital_nuggets_and_resolved_citations() {
-        let quote = Quote { document: "d".into(), revision: "r".into(), lang: Lang::En, text: "fee 5".into(), span: Span { start: 0, end: 5 } };
+        let quote = Quote {
+            document: "d".into(),
+            revision: "r".into(),
+            lang: Lang::En,
+            text: "fee 5".into(),
+            span: Span { start: 0, end: 5 },
+        };
         let gone = Quote { document: "gone".into(), ..quote.clone() };
         let quotes = [quote, gone];
         let sent = Sent { text: "fee 7", lang: Lang::En, draft: None, quotes: &quotes };

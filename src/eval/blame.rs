@@ -43,7 +43,10 @@ impl Blame {
 /// The step to blame; `None` where the turn ended as it should with a good text.
 pub fn blame(record: &Record) -> Option<Blame> {
     if record.is_right() {
-        let poor = record.checked.as_ref().is_some_and(|checked| !checked.unsupported.is_empty() || checked.matched < checked.vital);
+        let poor = record
+            .checked
+            .as_ref()
+            .is_some_and(|checked| !checked.unsupported.is_empty() || checked.matched < checked.vital);
         return poor.then_some(Blame::Answer);
     }
     let code = record.did.code.as_str();
@@ -74,8 +77,9 @@ mod tests {
     #[test]
     fn each_miss_is_blamed_on_the_first_step_that_could_have_prevented_it() {
         use Ending::{Answer, Handoff, Offer};
-        // (answerable, kind, ranking, outcome, code, blame)
-        let cases: [(bool, &str, &[&str], Ending, &str, Option<Blame>); 11] = [
+        /// answerable, kind, ranking, outcome, code, blame
+        type Case<'c> = (bool, &'c str, &'c [&'c str], Ending, &'c str, Option<Blame>);
+        let cases: [Case<'_>; 11] = [
             (true, "", &["d"], Answer, "confident", None),
             (true, "", &["d"], Handoff, "account", Some(Blame::Guard)),
             (true, "", &["x", "y"], Handoff, "low_confidence", Some(Blame::Retrieval)),

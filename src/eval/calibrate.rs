@@ -165,7 +165,8 @@ impl Row {
 impl Fitted {
     /// Log odds before calibration.
     pub fn score(&self, features: &[f64]) -> f64 {
-        let standardised = features.iter().zip(&self.means).zip(&self.scales).map(|((x, mean), scale)| (x - mean) / scale);
+        let standardised =
+            features.iter().zip(&self.means).zip(&self.scales).map(|((x, mean), scale)| (x - mean) / scale);
         self.bias + self.weights.iter().zip(standardised).map(|(weight, x)| weight * x).sum::<f64>()
     }
 
@@ -190,7 +191,10 @@ pub fn calibrate(rows: &[Row], unseen: &[Row], wanted: &Wanted) -> Result<Calibr
         let scored: Vec<(f64, bool)> = labels.iter().map(|row| (judge.confidence(&row.features), row.right)).collect();
         let Some(passed) = certify::walk(&scored, wanted.risk, wanted.level) else {
             let strict = judge.thresholds.get(&lang).map_or(1.0, |thresholds| thresholds.answer);
-            said.push(format!("{lang}: no certificate; the threshold {strict:.3} is tuned on {} labels, not promised", rows.len()));
+            said.push(format!(
+                "{lang}: no certificate; the threshold {strict:.3} is tuned on {} labels, not promised",
+                rows.len()
+            ));
             continue;
         };
         let certificate = Certificate {
@@ -201,7 +205,8 @@ pub fn calibrate(rows: &[Row], unseen: &[Row], wanted: &Wanted) -> Result<Calibr
             level: wanted.level,
             date: wanted.date,
         };
-        let covered = labels.iter().filter(|row| row.answerable && judge.confidence(&row.features) >= passed.threshold).count();
+        let covered =
+            labels.iter().filter(|row| row.answerable && judge.confidence(&row.features) >= passed.threshold).count();
         said.push(format!(
             "{lang}: certified: at {:.3} and above {} answered, {} wrong, at most {:.2}% at {:.0}% confidence; {covered} of {answerable} answerable ones",
             passed.threshold,
@@ -225,7 +230,8 @@ pub fn cross_validate(rows: &[Row], wanted: &Wanted) -> Result<CrossFitted> {
     let fold_of = folds(rows, wanted.folds);
     let mut judges = Vec::with_capacity(wanted.folds);
     for fold in 0..wanted.folds {
-        let others: Vec<Row> = rows.iter().zip(&fold_of).filter(|(_, of)| **of != fold).map(|(row, _)| row.clone()).collect();
+        let others: Vec<Row> =
+            rows.iter().zip(&fold_of).filter(|(_, of)| **of != fold).map(|(row, _)| row.clone()).collect();
         judges.push(fit(&others, wanted)?.0);
     }
     Ok(CrossFitted { judges, fold_of })
@@ -268,8 +274,11 @@ fn fit(rows: &[Row], wanted: &Wanted) -> Result<(Fitted, Vec<f64>)> {
         }
     }
     let labels: Vec<bool> = rows.iter().map(|row| row.right).collect();
-    let calibration =
-        if rows.len() < LABELS_FOR_ISOTONIC { Calibration::platt(&scores, &labels) } else { Calibration::isotonic(&scores, &labels) };
+    let calibration = if rows.len() < LABELS_FOR_ISOTONIC {
+        Calibration::platt(&scores, &labels)
+    } else {
+        Calibration::isotonic(&scores, &labels)
+    };
     let confidences: Vec<f64> = scores.iter().map(|score| calibration.probability(*score)).collect();
     let mut judge = uncalibrated(&rows.iter().collect::<Vec<_>>(), wanted);
     judge.calibration = calibration;
@@ -278,14 +287,20 @@ fn fit(rows: &[Row], wanted: &Wanted) -> Result<(Fitted, Vec<f64>)> {
         let scored: Vec<(f64, bool)> = part.iter().map(|(row, confidence)| (*confidence, row.right)).collect();
         // Nothing of a language, or nothing good enough: never answer in it.
         let answer = certify::tuned(&scored, wanted.risk).unwrap_or(1.0);
-        judge.thresholds.insert(lang, Thresholds { answer, offer: offer_threshold(&part, answer, wanted.useful_offers) });
+        judge
+            .thresholds
+            .insert(lang, Thresholds { answer, offer: offer_threshold(&part, answer, wanted.useful_offers) });
     }
     Ok((judge, confidences))
 }
 
 /// The rows of a language that the guard leaves to the judge, with their confidences.
 fn of_lang<'r>(rows: &'r [Row], confidences: &[f64], lang: Lang) -> Vec<(&'r Row, f64)> {
-    rows.iter().zip(confidences).filter(|(row, _)| row.lang == lang && !row.guarded).map(|(row, of)| (row, *of)).collect()
+    rows.iter()
+        .zip(confidences)
+        .filter(|(row, _)| row.lang == lang && !row.guarded)
+        .map(|(row, of)| (row, *of))
+        .collect()
 }
 
 /// The lowest threshold at which, of all questions between it and `answer`, the wanted share finds a right document
@@ -334,15 +349,27 @@ fn check(rows: &[Row], wanted: &Wanted) -> Result<()> {
     let in_unit = |value: f64| value > 0.0 && value < 1.0;
     if !in_unit(wanted.risk) || !in_unit(wanted.level) || wanted.folds < 2 {
         let found = format!("risk {}, level {}, {} folds", wanted.risk, wanted.level, wanted.folds);
-        return Err(Error::invalid("what to calibrate for", found, "risk and level between 0 and 1, two folds or more"));
+        return Err(Error::invalid(
+            "what to calibrate for",
+            found,
+            "risk and level between 0 and 1, two folds or more",
+        ));
     }
     let dims = wanted.feature_names.len();
     for row in rows {
         if row.features.len() != dims {
-            return Err(Error::invalid("a row of features", format!("{} numbers", row.features.len()), format!("{dims}")));
+            return Err(Error::invalid(
+                "a row of features",
+                format!("{} numbers", row.features.len()),
+                format!("{dims}"),
+            ));
         }
         if let Some(at) = row.features.iter().position(|x| !x.is_finite()) {
-            return Err(Error::invalid(format!("the feature `{}`", wanted.feature_names[at]), "no number", "a finite number"));
+            return Err(Error::invalid(
+                format!("the feature `{}`", wanted.feature_names[at]),
+                "no number",
+                "a finite number",
+            ));
         }
     }
     Ok(())
@@ -386,8 +413,10 @@ mod tests {
         for n in [600, 2400] {
             let judge = calibrate(&rows(n, 1), &[], &wanted()).unwrap().judge;
             assert_eq!(matches!(judge.calibration, Calibration::Platt { .. }), n == 600);
-            let unseen: Vec<(f64, f64)> =
-                rows(1500, 2).iter().map(|row| (judge.confidence(&row.features), f64::from(u8::from(row.right)))).collect();
+            let unseen: Vec<(f64, f64)> = rows(1500, 2)
+                .iter()
+                .map(|row| (judge.confidence(&row.features), f64::from(u8::from(row.right))))
+                .collect();
             let (ece, floor) = (ece(&unseen).unwrap(), ece_floor(&unseen).unwrap());
             assert!(ece <= 1.3 * floor, "{n}: {ece} against {floor}");
             let of = |right: f64| unseen.iter().filter(|one| one.1 == right).map(|one| one.0).collect::<Vec<_>>();

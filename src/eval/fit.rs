@@ -175,7 +175,8 @@ impl Calibration {
     /// Isotonic steps by pooling adjacent violators, joined by straight lines, so that no two scores are tied and a threshold
     /// can stand between any two questions.
     pub fn isotonic(scores: &[f64], right: &[bool]) -> Calibration {
-        let mut sorted: Vec<(f64, f64)> = scores.iter().zip(right).map(|(score, right)| (*score, f64::from(u8::from(*right)))).collect();
+        let mut sorted: Vec<(f64, f64)> =
+            scores.iter().zip(right).map(|(score, right)| (*score, f64::from(u8::from(*right)))).collect();
         sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
         let (Some(first), Some(last)) = (sorted.first().map(|one| one.0), sorted.last().map(|one| one.0)) else {
             return Calibration::Isotonic { x: vec![0.0], y: vec![0.5] };
@@ -247,7 +248,10 @@ mod tests {
         let rows: Vec<[f64; 1]> = [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0].map(|x| [x]).to_vec();
         let rows: Vec<&[f64]> = rows.iter().map(|row| &row[..]).collect();
         let model = Logistic::fit(&rows, &[1.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0], 0.0);
-        assert!((model.bias + 3f64.ln()).abs() < 1e-6 && (model.weights[0] - 2.0 * 3f64.ln()).abs() < 1e-6, "{model:?}");
+        assert!(
+            (model.bias + 3f64.ln()).abs() < 1e-6 && (model.weights[0] - 2.0 * 3f64.ln()).abs() < 1e-6,
+            "{model:?}"
+        );
     }
 
     #[test]
@@ -278,7 +282,10 @@ mod tests {
     #[test]
     fn isotonic_by_hand() {
         // 0 | 1 0 | 1: the middle two are pooled to 1/2 at score 2.5.
-        let Calibration::Isotonic { x, y } = Calibration::isotonic(&[1.0, 2.0, 3.0, 4.0], &[false, true, false, true]) else { panic!() };
+        let Calibration::Isotonic { x, y } = Calibration::isotonic(&[1.0, 2.0, 3.0, 4.0], &[false, true, false, true])
+        else {
+            panic!()
+        };
         assert_eq!(x, [1.0, 2.5, 4.0]);
         assert_eq!(y, [1.0 / 6.0, 0.5, 5.0 / 6.0]);
     }

@@ -8,8 +8,7 @@ use minijinja::{Environment, Value, context};
 
 use super::{
     blame::Blame,
-    metrics,
-    plots,
+    metrics, plots,
     record::Record,
     report::{Report, headline, show},
 };
@@ -28,10 +27,18 @@ const FLIPS: usize = 200;
 pub fn render(report: &Report) -> Result<String> {
     let broken = || Error::outside("rendering the report");
     let json = serde_json::to_value(report).map_err(Error::outside("reading the report's fields"))?;
-    let scored: Vec<(f64, f64)> =
-        report.records.iter().map(|record| (record.did.confidence, f64::from(u8::from(record.first_is_right())))).collect();
+    let scored: Vec<(f64, f64)> = report
+        .records
+        .iter()
+        .map(|record| (record.did.confidence, f64::from(u8::from(record.first_is_right()))))
+        .collect();
     let confidences = |right: bool| -> Vec<f64> {
-        report.records.iter().filter(|record| record.first_is_right() == right).map(|record| record.did.confidence).collect()
+        report
+            .records
+            .iter()
+            .filter(|record| record.first_is_right() == right)
+            .map(|record| record.did.confidence)
+            .collect()
     };
     let thresholds: Vec<f64> = report.judge_details.thresholds.values().map(|thresholds| thresholds.answer).collect();
     let mut environment = Environment::new();
@@ -74,7 +81,10 @@ fn headline_rows(report: &Report) -> Vec<Value> {
                 ("room", room.into()),
                 ("value", show(number).into()),
                 ("interval", interval.map_or(String::new(), |of| format!("{:.3} – {:.3}", of.low, of.high)).into()),
-                ("count", detail.and_then(|detail| detail.count).map_or(String::new(), |count| count.to_string()).into()),
+                (
+                    "count",
+                    detail.and_then(|detail| detail.count).map_or(String::new(), |count| count.to_string()).into(),
+                ),
                 ("n", detail.map_or(String::new(), |detail| detail.n.to_string()).into()),
                 ("method", detail.map_or(String::new(), |detail| detail.method.replace('_', "-")).into()),
             ])
@@ -84,7 +94,8 @@ fn headline_rows(report: &Report) -> Vec<Value> {
 
 fn slice_rows(report: &Report) -> Vec<Value> {
     let row = |slice: &metrics::Slice| {
-        let (retrieval, decision, answers) = (&slice.figures.retrieval, &slice.figures.decision, &slice.figures.answers);
+        let (retrieval, decision, answers) =
+            (&slice.figures.retrieval, &slice.figures.decision, &slice.figures.answers);
         let values = [
             retrieval.recall_at_1,
             retrieval.recall_at_5,
@@ -109,9 +120,11 @@ fn slice_rows(report: &Report) -> Vec<Value> {
 }
 
 fn miss(record: &Record) -> Value {
-    let features = record.did.features.iter().map(|(name, value)| {
-        Value::from(vec![Value::from(name.clone()), Value::from(format!("{value:.4}"))])
-    });
+    let features = record
+        .did
+        .features
+        .iter()
+        .map(|(name, value)| Value::from(vec![Value::from(name.clone()), Value::from(format!("{value:.4}"))]));
     let list = |ids: &[String]| ids.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
     let checked = record.checked.clone().unwrap_or_default();
     map([

@@ -219,7 +219,10 @@ mod tests {
     #[test]
     fn the_percentile_is_a_value_that_was_measured() {
         let values = [15.0, 20.0, 35.0, 40.0, 50.0];
-        assert_eq!([5.0, 30.0, 40.0, 50.0, 100.0].map(|p| percentile(&values, p)), [15.0, 20.0, 20.0, 35.0, 50.0].map(Some));
+        assert_eq!(
+            [5.0, 30.0, 40.0, 50.0, 100.0].map(|p| percentile(&values, p)),
+            [15.0, 20.0, 20.0, 35.0, 50.0].map(Some)
+        );
         assert_eq!(percentile(&[], 50.0), None);
     }
 

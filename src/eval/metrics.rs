@@ -167,11 +167,13 @@ pub fn figures(records: &[&Record], thorough: bool) -> Figures {
     let rates = rates(records);
     for (room, name, rate) in &rates {
         let exact = *name == "wrong_answer_rate";
-        let interval = if exact { intervals::clopper_pearson(rate.count, rate.n) } else { intervals::wilson(rate.count, rate.n) };
+        let interval =
+            if exact { intervals::clopper_pearson(rate.count, rate.n) } else { intervals::wilson(rate.count, rate.n) };
         let method = if exact { "clopper_pearson" } else { "wilson" };
         add(room, name, Detail { count: Some(rate.count), n: rate.n, interval, method: method.to_owned() });
     }
-    let rate = |name: &str| rates.iter().find(|(_, of, _)| *of == name).map_or(Rate { count: 0, n: 0 }, |(_, _, rate)| *rate);
+    let rate =
+        |name: &str| rates.iter().find(|(_, of, _)| *of == name).map_or(Rate { count: 0, n: 0 }, |(_, _, rate)| *rate);
 
     let groups: Vec<&str> = records.iter().map(|record| record.label.group.as_str()).collect();
     for (room, name, among, figure) in means() {
@@ -180,7 +182,8 @@ pub fn figures(records: &[&Record], thorough: bool) -> Figures {
         let interval = if thorough { intervals::bootstrap(&groups, SEED, &of) } else { None };
         add(room, name, Detail { count: None, n, interval, method: "bootstrap".to_owned() });
     }
-    let scored: Vec<(f64, f64)> = records.iter().map(|record| (record.did.confidence, f64::from(u8::from(record.first_is_right())))).collect();
+    let scored: Vec<(f64, f64)> =
+        records.iter().map(|record| (record.did.confidence, f64::from(u8::from(record.first_is_right())))).collect();
     let wrong = rate("wrong_answer_rate");
     let unsupported = rate("unsupported");
     let times: Vec<f64> = records.iter().map(|record| record.did.ms).collect();
@@ -243,7 +246,8 @@ pub fn slices(records: &[&Record]) -> Vec<Slice> {
     for (by, of) in ways {
         let values: BTreeSet<String> = records.iter().filter_map(|record| of(record)).collect();
         for value in values {
-            let part: Vec<&Record> = records.iter().copied().filter(|record| of(record).as_ref() == Some(&value)).collect();
+            let part: Vec<&Record> =
+                records.iter().copied().filter(|record| of(record).as_ref() == Some(&value)).collect();
             if part.len() < records.len() {
                 found.push(Slice { by: by.to_owned(), slice: value, figures: figures(&part, false) });
             }
@@ -262,13 +266,21 @@ fn rates(records: &[&Record]) -> Vec<(&'static str, &'static str, Rate)> {
     let before_gate: Vec<_> = checked.iter().filter_map(|checked| checked.unsupported_before_gate.as_ref()).collect();
     vec![
         ("retrieval", "recall_at_1", Rate::over(records, answerable, |record| record.rank() == Some(1))),
-        ("retrieval", "recall_at_5", Rate::over(records, answerable, |record| record.rank().is_some_and(|rank| rank <= 5))),
+        (
+            "retrieval",
+            "recall_at_5",
+            Rate::over(records, answerable, |record| record.rank().is_some_and(|rank| rank <= 5)),
+        ),
         ("decision", "coverage", Rate::over(records, answerable, Record::answered)),
         ("decision", "wrong_answer_rate", Rate::over(records, Record::answered, Record::is_wrong)),
         ("decision", "handoff_precision", Rate::over(records, handoff, |record| record.label.handoff_is_right())),
         ("decision", "handoff_recall", Rate::over(records, |record| record.label.handoff_is_needed(), handoff)),
         ("decision", "offer_rate", Rate::over(records, any, offer)),
-        ("decision", "offer_hit", Rate::over(records, |record| offer(record) && answerable(record), Record::offer_hits)),
+        (
+            "decision",
+            "offer_hit",
+            Rate::over(records, |record| offer(record) && answerable(record), Record::offer_hits),
+        ),
         ("decision", "right_endings", Rate::over(records, any, Record::is_right)),
         (
             "answers",
@@ -280,15 +292,21 @@ fn rates(records: &[&Record]) -> Vec<(&'static str, &'static str, Rate)> {
             "unsupported_before_gate",
             Rate { count: before_gate.iter().filter(|found| !found.is_empty()).count(), n: before_gate.len() },
         ),
-        ("answers", "citations_resolved", Rate { count: sum(|checked| checked.resolved), n: sum(|checked| checked.citations) }),
+        (
+            "answers",
+            "citations_resolved",
+            Rate { count: sum(|checked| checked.resolved), n: sum(|checked| checked.citations) },
+        ),
         ("answers", "nugget_recall", Rate { count: sum(|checked| checked.matched), n: sum(|checked| checked.vital) }),
     ]
 }
 
 type Figure = fn(&[&Record]) -> Option<f64>;
+/// Where a figure stands, its name, the questions that it is about, and the figure.
+type Mean = (&'static str, &'static str, fn(&Record) -> bool, Figure);
 
 /// The figures that are no rates, with the questions that they are about.
-fn means() -> [(&'static str, &'static str, fn(&Record) -> bool, Figure); 7] {
+fn means() -> [Mean; 7] {
     [
         ("retrieval", "mrr_at_10", |record| record.label.answerable, mrr_at_10),
         ("decision", "auroc", |_| true, |records| auroc_answerable(records, |_| true)),
@@ -332,7 +350,8 @@ pub fn grounded(records: &[&Record]) -> Option<f64> {
 
 /// A against those not in A that `among` picks, by confidence.
 pub fn auroc_answerable(records: &[&Record], among: fn(&Record) -> bool) -> Option<f64> {
-    let (answerable, not): (Vec<&Record>, Vec<&Record>) = records.iter().copied().partition(|record| record.label.answerable);
+    let (answerable, not): (Vec<&Record>, Vec<&Record>) =
+        records.iter().copied().partition(|record| record.label.answerable);
     let confidence = |records: Vec<&Record>| records.iter().map(|record| record.did.confidence).collect::<Vec<_>>();
     let not = not.into_iter().filter(|record| among(record)).collect();
     auroc(&confidence(answerable), &confidence(not))
@@ -451,7 +470,8 @@ pub fn bins(scored: &[(f64, f64)]) -> Vec<Bin> {
 /// Calibration error: over the bins, weighted by their questions, how far mean confidence and share of y are apart.
 pub fn ece(scored: &[(f64, f64)]) -> Option<f64> {
     let n = scored.len() as f64;
-    (!scored.is_empty()).then(|| bins(scored).iter().map(|bin| bin.n as f64 / n * (bin.confidence - bin.right).abs()).sum())
+    (!scored.is_empty())
+        .then(|| bins(scored).iter().map(|bin| bin.n as f64 / n * (bin.confidence - bin.right).abs()).sum())
 }
 
 /// The 95th percentile of [`ece`] when the labels are drawn from the confidences: what chance alone shows.

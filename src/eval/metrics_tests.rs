@@ -134,7 +134,8 @@ fn risk_by_hand() {
 #[test]
 fn equal_confidences_are_taken_together() {
     // One right and one wrong, equally sure: no k has an error rate of 0.
-    let mut records = vec![record("a", true, &["d"], Ending::Answer, 0.5), record("b", true, &["x"], Ending::Answer, 0.5)];
+    let mut records =
+        vec![record("a", true, &["d"], Ending::Answer, 0.5), record("b", true, &["x"], Ending::Answer, 0.5)];
     near(all(&records).decision.coverage_at_risk["0.05"], 0.0);
     near(all(&records).decision.aurc, 0.5);
     records.reverse();
@@ -146,7 +147,8 @@ fn equal_confidences_are_taken_together() {
 #[test]
 fn a_later_k_counts_even_if_an_earlier_one_failed() {
     // Wrong first, then 99 right: 1% at k = 100 only.
-    let mut records: Vec<Record> = (0..99).map(|at| record(&at.to_string(), true, &["d"], Ending::Answer, 0.5 - f64::from(at) / 1000.0)).collect();
+    let mut records: Vec<Record> =
+        (0..99).map(|at| record(&at.to_string(), true, &["d"], Ending::Answer, 0.5 - f64::from(at) / 1000.0)).collect();
     records.push(record("wrong", true, &["x"], Ending::Answer, 0.9));
     near(all(&records).decision.coverage_at_risk["0.01"], 0.99);
 }
@@ -187,7 +189,8 @@ fn calibration_by_hand() {
     near(figures.decision.ece, (0.1 + 0.8 + 0.5 + 0.4 + 0.1 + 0.8 + 0.4 + 0.1 + 0.2 + 0.3) / 10.0);
     near(figures.decision.brier, (0.01 + 0.64 + 0.25 + 0.16 + 0.01 + 0.64 + 0.16 + 0.01 + 0.04 + 0.09) / 10.0);
     // 30 questions in 15 bins of two: .2 is right half the time, .7 always.
-    let scored: Vec<(f64, f64)> = (0..30).map(|at| if at < 20 { (0.2, f64::from(at % 2)) } else { (0.7, 1.0) }).collect();
+    let scored: Vec<(f64, f64)> =
+        (0..30).map(|at| if at < 20 { (0.2, f64::from(at % 2)) } else { (0.7, 1.0) }).collect();
     near(ece(&scored), (20.0 * 0.3 + 10.0 * 0.3) / 30.0);
     let bins = bins(&scored);
     assert_eq!((bins.len(), bins[0].n), (15, 2));
@@ -214,7 +217,8 @@ fn the_floor_separates_a_calibrated_judge_from_a_bold_one() {
 #[test]
 fn the_texts_by_hand() {
     let mut records = ten();
-    records[0].checked = Some(Checked { grounded: Some(1.0), citations: 2, resolved: 1, vital: 2, matched: 2, ..Checked::default() });
+    records[0].checked =
+        Some(Checked { grounded: Some(1.0), citations: 2, resolved: 1, vital: 2, matched: 2, ..Checked::default() });
     records[1].checked = Some(Checked {
         grounded: Some(0.5),
         unsupported: vec!["number 3".to_owned()],
@@ -239,7 +243,13 @@ fn the_texts_by_hand() {
 fn what_does_not_exist_is_null() {
     let figures = all(&[]);
     let json = serde_json::to_value(&figures).unwrap();
-    for (room, name) in [("retrieval", "recall_at_1"), ("decision", "auroc"), ("decision", "ece_floor"), ("answers", "unsupported"), ("latency_ms", "p99")] {
+    for (room, name) in [
+        ("retrieval", "recall_at_1"),
+        ("decision", "auroc"),
+        ("decision", "ece_floor"),
+        ("answers", "unsupported"),
+        ("latency_ms", "p99"),
+    ] {
         assert!(json[room].get(name).is_some_and(serde_json::Value::is_null), "{room}.{name} in {json}");
     }
     assert!(json["decision"]["coverage_at_risk"]["0.01"].is_null());
@@ -253,7 +263,11 @@ fn slices_are_by_what_questions_share() {
     records[1].label.turn = 2;
     let found = slices(&records.iter().collect::<Vec<_>>());
     let of = |by: &str| -> Vec<(String, usize)> {
-        found.iter().filter(|slice| slice.by == by).map(|slice| (slice.slice.clone(), slice.figures.questions)).collect()
+        found
+            .iter()
+            .filter(|slice| slice.by == by)
+            .map(|slice| (slice.slice.clone(), slice.figures.questions))
+            .collect()
     };
     let owned = |pairs: &[(&str, usize)]| pairs.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect::<Vec<_>>();
     assert_eq!(of("lang"), owned(&[("en", 9), ("zh", 1)]));

@@ -65,7 +65,10 @@ struct Plot {
 impl Plot {
     /// x runs over [0, 1], y over [0, most].
     fn new(most: f64, x_label: &str, y_label: &str) -> Plot {
-        let mut plot = Plot { svg: format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{y_label}, {x_label}\">"), most };
+        let mut plot = Plot {
+            svg: format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{y_label}, {x_label}\">"),
+            most,
+        };
         for step in 0..=4 {
             let share = f64::from(step) / 4.0;
             let (x, y) = (plot.at(share, 0.0).0, plot.at(0.0, share * most).1);
@@ -74,7 +77,10 @@ impl Plot {
             let value = share * most;
             let value = if most > 1.5 { format!("{value:.0}") } else { format!("{value:.2}") };
             plot.add(&format!("<path class=\"grid\" d=\"M{left:.1} {y:.1}H{end:.1}\"/>"));
-            plot.add(&format!("<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{share:.2}</text>", bottom + 11.0));
+            plot.add(&format!(
+                "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{share:.2}</text>",
+                bottom + 11.0
+            ));
             plot.add(&format!("<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{value}</text>", left - 4.0, y + 3.0));
         }
         let middle = 0.5 * (LEFT + WIDTH - RIGHT);
@@ -128,10 +134,14 @@ mod tests {
     #[test]
     fn every_plot_is_well_formed_even_without_points() {
         let bins = [Bin { confidence: 0.2, right: 0.1, n: 4 }, Bin { confidence: 0.9, right: 1.0, n: 9 }];
-        let full = [risk_coverage(&[(0.5, 0.0), (1.0, 0.2)]), reliability(&bins), histogram(&[0.9, 1.0], &[0.1], &[0.7])];
+        let full =
+            [risk_coverage(&[(0.5, 0.0), (1.0, 0.2)]), reliability(&bins), histogram(&[0.9, 1.0], &[0.1], &[0.7])];
         let empty = [risk_coverage(&[]), reliability(&[]), histogram(&[], &[], &[])];
         for svg in full.iter().chain(&empty) {
-            assert!(svg.starts_with("<svg") && svg.ends_with("</svg>") && !svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+            assert!(
+                svg.starts_with("<svg") && svg.ends_with("</svg>") && !svg.contains("NaN") && !svg.contains("inf"),
+                "{svg}"
+            );
             assert_closed(svg);
         }
         assert_eq!(full[1].matches("<circle").count(), 2);

@@ -187,7 +187,8 @@ impl Record {
 
     /// Whether the guard settled it, before the judge had a say.
     pub fn is_guarded(&self) -> bool {
-        ["asked", "account", "danger", "loop", "off_topic", "injection", "small_talk", "no_language"].contains(&self.did.code.as_str())
+        ["asked", "account", "danger", "loop", "off_topic", "injection", "small_talk", "no_language"]
+            .contains(&self.did.code.as_str())
     }
 
     /// Whether an answer was sent.

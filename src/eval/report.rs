@@ -145,20 +145,39 @@ impl Report {
         line("| figure | value | 95% interval | n |\n| --- | ---: | --- | ---: |".to_owned());
         for (name, value) in headline(&self.figures) {
             let detail = self.figures.details.values().find_map(|room| room.get(name));
-            let interval = detail.and_then(|detail| detail.interval).map_or(String::new(), |of| format!("{:.3} – {:.3}", of.low, of.high));
-            line(format!("| {name} | {} | {interval} | {} |", show(value), detail.map_or(String::new(), |detail| detail.n.to_string())));
+            let interval = detail
+                .and_then(|detail| detail.interval)
+                .map_or(String::new(), |of| format!("{:.3} – {:.3}", of.low, of.high));
+            line(format!(
+                "| {name} | {} | {interval} | {} |",
+                show(value),
+                detail.map_or(String::new(), |detail| detail.n.to_string())
+            ));
         }
-        line("\n| slice | n | recall@1 | AUROC | coverage | wrong |\n| --- | ---: | ---: | ---: | ---: | ---: |".to_owned());
+        line(
+            "\n| slice | n | recall@1 | AUROC | coverage | wrong |\n| --- | ---: | ---: | ---: | ---: | ---: |"
+                .to_owned(),
+        );
         for slice in &self.slices {
             let of = &slice.figures;
             let mark = if of.small { " (few)" } else { "" };
-            let values = [of.retrieval.recall_at_1, of.decision.auroc, of.decision.coverage, of.decision.wrong_answer_rate].map(show);
+            let values =
+                [of.retrieval.recall_at_1, of.decision.auroc, of.decision.coverage, of.decision.wrong_answer_rate]
+                    .map(show);
             line(format!("| {} {} | {}{mark} | {} |", slice.by, cell(&slice.slice), of.questions, values.join(" | ")));
         }
-        line(format!("\nMisses by step: {}", self.blame.iter().map(|(step, n)| format!("{} {n}", step.as_str())).collect::<Vec<_>>().join(", ")));
+        line(format!(
+            "\nMisses by step: {}",
+            self.blame.iter().map(|(step, n)| format!("{} {n}", step.as_str())).collect::<Vec<_>>().join(", ")
+        ));
         for record in self.worst(20) {
             let step = record.blame.map_or("", Blame::as_str);
-            line(format!("- `{}` {step}, {:.3}: {}", cell(&record.label.id), record.did.confidence, cell(&record.label.question)));
+            line(format!(
+                "- `{}` {step}, {:.3}: {}",
+                cell(&record.label.id),
+                record.did.confidence,
+                cell(&record.label.question)
+            ));
         }
         if let Some(comparison) = &self.comparison {
             line(format!("\n## Against the baseline: {} flips\n", comparison.flips.len()));
@@ -166,7 +185,9 @@ impl Report {
                 line(format!("- fails: {failure}"));
             }
             for flip in &comparison.flips {
-                let side = |side: &super::baseline::Side| format!("{} {:.3} {}", side.code, side.confidence, side.documents.join(", "));
+                let side = |side: &super::baseline::Side| {
+                    format!("{} {:.3} {}", side.code, side.confidence, side.documents.join(", "))
+                };
                 line(format!("- `{}` {} → {}", cell(&flip.id), cell(&side(&flip.before)), cell(&side(&flip.after))));
             }
         }
@@ -261,7 +282,13 @@ pub(crate) mod tests {
                 let answerable = at % 3 != 0;
                 let confidence = f64::from(at % 20) / 20.0;
                 let outcome = if confidence > 0.5 { Ending::Answer } else { Ending::Handoff };
-                let mut record = record(&format!("q{at:02}"), answerable, if at % 5 == 0 { &["x", "d"] } else { &["d", "x"] }, outcome, confidence);
+                let mut record = record(
+                    &format!("q{at:02}"),
+                    answerable,
+                    if at % 5 == 0 { &["x", "d"] } else { &["d", "x"] },
+                    outcome,
+                    confidence,
+                );
                 record.label.question = format!("<script>alert({at})</script> | 提现?");
                 record.label.distance = (!answerable).then_some(Distance::Near);
                 record.did.features.insert("top_cosine".to_owned(), confidence);
@@ -273,8 +300,8 @@ pub(crate) mod tests {
         let suite = Suite { name: "sample".to_owned(), ..Suite::default() };
         let mut report = Report::new(&suite, records.clone(), "label-free", JudgeDetails::default(), How::default());
         let mut before = records;
-        before[1].did.outcome = Ending::Handoff;
-        before[1].did.text = "<b>earlier</b>".to_owned();
+        before[11].did.outcome = Ending::Handoff;
+        before[11].did.text = "<b>earlier</b>".to_owned();
         report.comparison = Some(compare(&before, &report.records, Tolerance::default()));
         report
     }
@@ -287,8 +314,21 @@ pub(crate) mod tests {
             (
                 "decision",
                 &[
-                    "auroc", "auroc_near", "auroc_far", "aurc", "ece", "ece_floor", "brier", "coverage", "coverage_at_risk",
-                    "wrong_answer_rate", "wrong_upper_95", "handoff_precision", "handoff_recall", "offer_rate", "offer_hit",
+                    "auroc",
+                    "auroc_near",
+                    "auroc_far",
+                    "aurc",
+                    "ece",
+                    "ece_floor",
+                    "brier",
+                    "coverage",
+                    "coverage_at_risk",
+                    "wrong_answer_rate",
+                    "wrong_upper_95",
+                    "handoff_precision",
+                    "handoff_recall",
+                    "offer_rate",
+                    "offer_hit",
                 ],
             ),
             ("answers", &["grounded", "unsupported", "citations_resolved", "nugget_recall"]),
@@ -297,7 +337,8 @@ pub(crate) mod tests {
         let slice = &json["slices"][0];
         for (room, names) in names {
             for name in names {
-                let plain = |value: &serde_json::Value| value.is_number() || value.is_null() || *name == "coverage_at_risk";
+                let plain =
+                    |value: &serde_json::Value| value.is_number() || value.is_null() || *name == "coverage_at_risk";
                 assert!(json[room].get(*name).is_some_and(plain), "{room}.{name}");
                 assert!(slice[room].get(*name).is_some_and(plain), "slice {room}.{name}");
             }

@@ -162,7 +162,8 @@ fn asked(question: &Question, day: Date) -> Asked {
 }
 
 fn did(reply: Reply, explanation: Explanation, ms: f64) -> Did {
-    let word = |value: serde_json::Result<serde_json::Value>| value.ok().and_then(|value| value.as_str().map(str::to_owned));
+    let word =
+        |value: serde_json::Result<serde_json::Value>| value.ok().and_then(|value| value.as_str().map(str::to_owned));
     Did {
         outcome: match reply.outcome {
             Outcome::Answer => Ending::Answer,
@@ -214,7 +215,11 @@ fn distinct(ids: impl Iterator<Item = String>) -> Vec<String> {
 
 fn unknown_documents(bots: &[Bot], suite: &Suite) -> Result<Vec<String>> {
     let Some(shelf) = bots.first().and_then(Bot::shelf) else {
-        return Err(Error::invalid("the knowledge to measure on", "nothing in force", "an ingested knowledge folder or file"));
+        return Err(Error::invalid(
+            "the knowledge to measure on",
+            "nothing in force",
+            "an ingested knowledge folder or file",
+        ));
     };
     let known: HashSet<&str> = shelf.documents().map(|document| document.id.as_str()).collect();
     let named = suite.questions.iter().flat_map(|question| question.relevant.iter().chain(&question.also_acceptable));
@@ -259,11 +264,63 @@ impl Progress {
         if self.plain && (done.is_multiple_of(every) || done == self.total) {
             let spent = self.started.elapsed();
             let left = Duration::from_secs_f64(spent.as_secs_f64() / done as f64 * (self.total - done) as f64);
-            eprintln!("{done}/{} questions, {:.0} s, about {:.0} s left", self.total, spent.as_secs_f64(), left.as_secs_f64());
+            eprintln!(
+                "{done}/{} questions, {:.0} s, about {:.0} s left",
+                self.total,
+                spent.as_secs_f64(),
+                left.as_secs_f64()
+            );
         }
     }
 
     fn end(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        eval::calibrate::{Wanted, calibrate},
+        turn::judge::{FEATURES, Features},
+        words::Lang,
+    };
+
+    #[test]
+    fn a_fitted_judge_decides_turns_as_it_was_measured() {
+        let rows: Vec<Row> = (0..80)
+            .map(|at| Row {
+                features: (0..FEATURES.len()).map(|of| f64::from((at * (of as u32 + 3)) % 17) / 17.0).collect(),
+                right: (at * 3) % 17 > 8,
+                answerable: true,
+                offer_hits: true,
+                guarded: false,
+                lang: Lang::En,
+                group: at.to_string(),
+            })
+            .collect();
+        let wanted = Wanted::new(FEATURES.map(str::to_owned).to_vec(), jiff::civil::date(2026, 11, 22));
+        let fitted = calibrate(&rows, &rows, &wanted).unwrap().judge;
+        let judge = judge_of(&fitted).unwrap();
+        for row in &rows {
+            let features = Features::new(row.features.clone().try_into().unwrap());
+            assert!((judge.confidence(&features) - fitted.confidence(&row.features)).abs() < 1e-9);
+        }
+        let other = Fitted { feature_names: vec!["other".to_owned()], ..fitted };
+        assert!(judge_of(&other).is_err());
+    }
+
+    #[test]
+    fn history_becomes_messages_and_secrets_stay_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let line = r#"{"id":"f1","question":"and then?","lang":"en","relevant":["d"],"answerable":true,
+            "history":[{"role":"user","text":"stuck"},{"role":"agent","text":"wait"}]}"#;
+        std::fs::write(folder.path().join("followups.jsonl"), line.replace('\n', " ")).unwrap();
+        let suite = Suite::from_folder(folder.path()).unwrap();
+        let asked = asked(&suite.questions[0], jiff::civil::date(2026, 11, 22));
+        assert_eq!((asked.message, asked.history.len(), asked.history[1].message), (3, 2, 2));
+        assert!(asked.history[0].reply.is_none() && asked.history[1].reply.is_some());
+        assert_eq!(suite.questions[0].turn(), 2);
     }
 }

@@ -36,17 +36,59 @@ const UNITS: [(&str, &str); 22] = [
 
 /// English number words that stand before a unit.
 const NUMBER_WORDS: [(&str, &str); 20] = [
-    ("one", "1"), ("two", "2"), ("three", "3"), ("four", "4"), ("five", "5"), ("six", "6"), ("seven", "7"), ("eight", "8"),
-    ("nine", "9"), ("ten", "10"), ("eleven", "11"), ("twelve", "12"), ("fifteen", "15"), ("twenty", "20"), ("twenty-four", "24"),
-    ("thirty", "30"), ("forty", "40"), ("sixty", "60"), ("ninety", "90"), ("hundred", "100"),
+    ("one", "1"),
+    ("two", "2"),
+    ("three", "3"),
+    ("four", "4"),
+    ("five", "5"),
+    ("six", "6"),
+    ("seven", "7"),
+    ("eight", "8"),
+    ("nine", "9"),
+    ("ten", "10"),
+    ("eleven", "11"),
+    ("twelve", "12"),
+    ("fifteen", "15"),
+    ("twenty", "20"),
+    ("twenty-four", "24"),
+    ("thirty", "30"),
+    ("forty", "40"),
+    ("sixty", "60"),
+    ("ninety", "90"),
+    ("hundred", "100"),
 ];
 
 const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 
 /// Words in which 不, 别, 非, 无, 未, 没 do not negate.
 const NO_NEGATION: [&str; 27] = [
-    "不过", "不仅", "不但", "不管", "不论", "不断", "不久", "不妨", "差不多", "对不起", "非常", "除非", "特别", "别人", "别的",
-    "类别", "区别", "级别", "识别", "分别", "个别", "性别", "鉴别", "无论", "无线", "未来", "要不要",
+    "不过",
+    "不仅",
+    "不但",
+    "不管",
+    "不论",
+    "不断",
+    "不久",
+    "不妨",
+    "差不多",
+    "对不起",
+    "非常",
+    "除非",
+    "特别",
+    "别人",
+    "别的",
+    "类别",
+    "区别",
+    "级别",
+    "识别",
+    "分别",
+    "个别",
+    "性别",
+    "鉴别",
+    "无论",
+    "无线",
+    "未来",
+    "要不要",
 ];
 
 fn compiled(pattern: &str) -> Regex {
@@ -61,8 +103,11 @@ static LINK: LazyLock<Regex> = LazyLock::new(|| {
         r#"(?i)https?://[^\s<>()\[\]"'`，。；、）】》！？]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|(?-u:\b)(?:[a-z0-9-]+\.)+(?:com|org|net|io|app|cn|dev|xyz|finance|co|me|info)(?-u:\b)(?:/[^\s<>()\[\]"'`，。；、）】》！？]*)?"#,
     )
 });
-static ADDRESS: LazyLock<Regex> =
-    LazyLock::new(|| compiled(r"(?-u:\b)(?:0[xX][0-9a-fA-F]{4,}|(?:bc1|tb1|ltc1|bnb1|cosmos1)[0-9a-z]{8,}|[1-9A-HJ-NP-Za-km-z]{26,90})(?-u:\b)"));
+static ADDRESS: LazyLock<Regex> = LazyLock::new(|| {
+    compiled(
+        r"(?-u:\b)(?:0[xX][0-9a-fA-F]{4,}|(?:bc1|tb1|ltc1|bnb1|cosmos1)[0-9a-z]{8,}|[1-9A-HJ-NP-Za-km-z]{26,90})(?-u:\b)",
+    )
+});
 static DATE: LazyLock<Regex> = LazyLock::new(|| {
     let month = "(?P<name>jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*";
     compiled(&format!(
@@ -121,7 +166,12 @@ pub fn unsupported(text: &str, quotes: &[&str]) -> Vec<String> {
     lacks("time", &own.clocks, |stated| &stated.clocks);
     // `usdt` in a quote holds up `USDT`: look among all its words.
     let words: HashSet<String> = quotes.iter().flat_map(|quote| words(quote)).collect();
-    missing.extend(own.tickers.iter().filter(|ticker| !words.contains(&ticker.to_lowercase())).map(|ticker| format!("ticker {ticker}")));
+    missing.extend(
+        own.tickers
+            .iter()
+            .filter(|ticker| !words.contains(&ticker.to_lowercase()))
+            .map(|ticker| format!("ticker {ticker}")),
+    );
     let numbers: Vec<&Number> = quoted.iter().flat_map(|stated| &stated.numbers).collect();
     for number in &own.numbers {
         let holds = |known: &&Number| {
@@ -129,7 +179,9 @@ pub fn unsupported(text: &str, quotes: &[&str]) -> Vec<String> {
                 && (number.unit.is_none() || known.unit == number.unit || known.word == number.unit)
         };
         if !numbers.iter().any(holds) {
-            missing.push(format!("number {} {}", number.value, number.unit.as_deref().unwrap_or_default()).trim_end().to_owned());
+            missing.push(
+                format!("number {} {}", number.value, number.unit.as_deref().unwrap_or_default()).trim_end().to_owned(),
+            );
         }
     }
     missing.extend(negations(text, quotes));
@@ -142,15 +194,18 @@ fn stated(text: &str) -> Stated {
     let text: String = text.nfkc().collect();
     let mut rest = LIST_NUMBER.replace_all(&text, "\n").into_owned();
     let mut stated = Stated::default();
-    let mut take = |rest: &mut String, pattern: &Regex, each: &mut dyn FnMut(&mut Stated, &Captures<'_>) -> bool| {
-        let taken = pattern.replace_all(rest, |found: &Captures<'_>| {
-            if each(&mut stated, found) { " ¦ ".to_owned() } else { found[0].to_owned() }
-        });
-        *rest = taken.into_owned();
-    };
+    let mut take =
+        |rest: &mut String, pattern: &Regex, each: &mut dyn FnMut(&mut Stated, &Captures<'_>) -> bool| {
+            let taken = pattern.replace_all(rest, |found: &Captures<'_>| {
+                if each(&mut stated, found) { " ¦ ".to_owned() } else { found[0].to_owned() }
+            });
+            *rest = taken.into_owned();
+        };
     take(&mut rest, &LINK, &mut |stated, found| {
         let link = found[0].trim_end_matches(['.', ',', ':', ';', '!', '?', '/', '*', '_']).to_lowercase();
-        stated.links.push(link.trim_start_matches("https://").trim_start_matches("http://").trim_start_matches("www.").to_owned());
+        stated.links.push(
+            link.trim_start_matches("https://").trim_start_matches("http://").trim_start_matches("www.").to_owned(),
+        );
         true
     });
     take(&mut rest, &ADDRESS, &mut |stated, found| {
@@ -169,7 +224,8 @@ fn stated(text: &str) -> Stated {
     });
     for ticker in TICKER.find_iter(&rest) {
         let letters = ticker.as_str().bytes().filter(u8::is_ascii_alphabetic).count();
-        if letters >= 2 && !is_stopword(&ticker.as_str().to_lowercase()) && !is_negator(&ticker.as_str().to_lowercase()) {
+        if letters >= 2 && !is_stopword(&ticker.as_str().to_lowercase()) && !is_negator(&ticker.as_str().to_lowercase())
+        {
             stated.tickers.push(ticker.as_str().to_owned());
         }
     }
@@ -193,12 +249,16 @@ fn stated(text: &str) -> Stated {
 
 /// Adds a date in every form that it also is: `2026-11-22` is an `11-22`. False for what only looks like one.
 fn date(stated: &mut Stated, found: &Captures<'_>) -> bool {
-    let number = |names: &[&str]| names.iter().find_map(|name| found.name(name)).and_then(|part| part.as_str().parse::<u32>().ok());
+    let number = |names: &[&str]| {
+        names.iter().find_map(|name| found.name(name)).and_then(|part| part.as_str().parse::<u32>().ok())
+    };
     let named = ["name", "name4"].iter().find_map(|name| found.name(name)).and_then(|name| {
         let name = name.as_str().to_lowercase();
         MONTHS.iter().position(|month| *month == name).map(|at| at as u32 + 1)
     });
-    let (Some(month), Some(day)) = (number(&["m", "m2"]).or(named), number(&["d", "d2", "d3", "d4"])) else { return false };
+    let (Some(month), Some(day)) = (number(&["m", "m2"]).or(named), number(&["d", "d2", "d3", "d4"])) else {
+        return false;
+    };
     if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return false;
     }
@@ -232,7 +292,11 @@ fn han_number(word: &str) -> Option<u64> {
             '千' => 1000,
             '万' => 10_000,
             _ => {
-                let value = if c == '两' { 2 } else { "零一二三四五六七八九".chars().position(|known| known == c)? as u64 };
+                let value = if c == '两' {
+                    2
+                } else {
+                    "零一二三四五六七八九".chars().position(|known| known == c)? as u64
+                };
                 digit = Some(value);
                 continue;
             }
@@ -250,7 +314,10 @@ fn han_number(word: &str) -> Option<u64> {
 
 fn unit_of(written: &str) -> Option<&'static str> {
     static WHOLE: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
-        UNITS.iter().map(|(name, written)| (*name, compiled(&format!("(?i)^(?:{})$", written.replace(r"\b", ""))))).collect()
+        UNITS
+            .iter()
+            .map(|(name, written)| (*name, compiled(&format!("(?i)^(?:{})$", written.replace(r"\b", "")))))
+            .collect()
     });
     WHOLE.iter().find(|(_, pattern)| pattern.is_match(written)).map(|(name, _)| *name)
 }
@@ -307,9 +374,11 @@ fn negations_of(sentence: &str) -> Vec<Negation> {
     let mut found = Vec::new();
     for at in (0..words.len()).filter(|at| is_negator(words[*at])) {
         // 不能, 不会, 无法, 禁止: the helper is not what is negated.
-        let helper = |word: &str| is_stopword(word) || is_negator(word) || "能会要可以得有须必需法被再止是".contains(word);
+        let helper =
+            |word: &str| is_stopword(word) || is_negator(word) || "能会要可以得有须必需法被再止是".contains(word);
         let after: Vec<&str> = words[at + 1..].iter().copied().filter(|word| !helper(word)).take(6).collect();
-        let pairs = after.windows(2).filter(|pair| is_word_han(pair[0]) && is_word_han(pair[1])).map(|pair| pair.concat());
+        let pairs =
+            after.windows(2).filter(|pair| is_word_han(pair[0]) && is_word_han(pair[1])).map(|pair| pair.concat());
         let head = match (after.first(), after.get(1)) {
             (Some(first), Some(second)) if is_word_han(first) && is_word_han(second) => format!("{first}{second}"),
             (Some(first), _) => (*first).to_owned(),
@@ -412,7 +481,15 @@ mod tests {
 
     #[test]
     fn chinese_numerals() {
-        let cases = [("十", 10), ("十五", 15), ("二十四", 24), ("一百零五", 105), ("两千", 2000), ("三万五千", 35_000), ("七", 7)];
+        let cases = [
+            ("十", 10),
+            ("十五", 15),
+            ("二十四", 24),
+            ("一百零五", 105),
+            ("两千", 2000),
+            ("三万五千", 35_000),
+            ("七", 7),
+        ];
         for (word, value) in cases {
             assert_eq!(han_number(word), Some(value), "{word}");
         }

@@ -298,7 +298,11 @@ impl Suite {
                 Some(bad) => format!("none; {}:{}: {}", bad.file, bad.line, bad.reason),
                 None => "none".to_owned(),
             };
-            return Err(Error::invalid(format!("the questions of {}", at.display()), found, "at least one labelled question"));
+            return Err(Error::invalid(
+                format!("the questions of {}", at.display()),
+                found,
+                "at least one labelled question",
+            ));
         }
         Ok(())
     }
@@ -343,8 +347,9 @@ impl Question {
 
 fn from_manifest(folder: &Path, manifest: &Path) -> Result<Suite> {
     let text = std::fs::read_to_string(manifest).map_err(Error::file("reading", manifest))?;
-    let read: Manifest = toml::from_str(&text)
-        .map_err(|cause| Error::invalid(manifest.display().to_string(), cause.to_string(), "name, knowledge, [[questions]]"))?;
+    let read: Manifest = toml::from_str(&text).map_err(|cause| {
+        Error::invalid(manifest.display().to_string(), cause.to_string(), "name, knowledge, [[questions]]")
+    })?;
     let knowledge: Vec<PathBuf> = read.knowledge.map(Vec::from).unwrap_or_default();
     let knowledge = knowledge.into_iter().map(|path| folder.join(path)).collect();
     let mut suite = Suite { name: read.name, notes: read.notes, knowledge, ..Suite::default() };
@@ -362,9 +367,9 @@ fn without_manifest(folder: &Path) -> Result<Suite> {
     files.sort();
     let lines = |file: &&PathBuf| file.extension().is_some_and(|extension| extension == "jsonl");
     let starts = |file: &Path, heads: &[&str]| heads.iter().any(|head| name_of(file).starts_with(head));
-    let knowledge = files
-        .iter()
-        .filter(|file| (file.is_dir() && name_of(file) == "knowledge") || (lines(file) && starts(file, &["knowledge", "docs"])));
+    let knowledge = files.iter().filter(|file| {
+        (file.is_dir() && name_of(file) == "knowledge") || (lines(file) && starts(file, &["knowledge", "docs"]))
+    });
     let mut suite = Suite { name: name_of(folder), knowledge: knowledge.cloned().collect(), ..Suite::default() };
     for file in files.iter().filter(lines).filter(|file| starts(file, &["questions", "followups", "adversarial"])) {
         suite.read(file, &name_of(file), None)?;
@@ -524,14 +529,17 @@ mod tests {
         ];
         for (fields, expected) in cases {
             let rest = if fields.contains("answerable") { "" } else { ",\"answerable\":false" };
-            let question = parse(&format!("{{\"id\":\"1\",\"question\":\"a\",{fields}{rest}}}"), String::new()).unwrap();
+            let question =
+                parse(&format!("{{\"id\":\"1\",\"question\":\"a\",{fields}{rest}}}"), String::new()).unwrap();
             assert_eq!(question.distance(), expected, "{fields}");
         }
     }
 
     #[test]
     fn wordings_of_one_document_are_one_group() {
-        let of = |fields: &str| parse(&format!("{{\"id\":\"q1\",\"question\":\"a\",{fields}}}"), String::new()).unwrap().group();
+        let of = |fields: &str| {
+            parse(&format!("{{\"id\":\"q1\",\"question\":\"a\",{fields}}}"), String::new()).unwrap().group()
+        };
         assert_eq!(of(r#""relevant":["d","e"],"answerable":true"#), "d");
         assert_eq!(of(r#""hard_negative":["h"],"answerable":false"#), "h");
         assert_eq!(of(r#""note":"left-out intent: atm","answerable":false"#), "atm");
