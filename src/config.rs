@@ -255,7 +255,10 @@ fn lay_over(table: &mut Table, given: Table, from: &str, faults: &mut Vec<String
             continue;
         };
         let Value::Table(values) = value else {
-            faults.push(format!("  {section} in {from}: found {}, expected a section [{section}]", shown(&section, &value)));
+            faults.push(format!(
+                "  {section} in {from}: found {}, expected a section [{section}]",
+                shown(&section, &value)
+            ));
             continue;
         };
         for (key, value) in values {
@@ -278,7 +281,8 @@ fn lay_over(table: &mut Table, given: Table, from: &str, faults: &mut Vec<String
 
 fn lay_text_over(table: &mut Table, key: &str, text: &str, from: &str, faults: &mut Vec<String>) {
     let (section, name) = key.split_once('.').unwrap_or((key, ""));
-    let Some(default) = table.get_mut(section).and_then(Value::as_table_mut).and_then(|table| table.get_mut(name)) else {
+    let Some(default) = table.get_mut(section).and_then(Value::as_table_mut).and_then(|table| table.get_mut(name))
+    else {
         faults.push(format!("  {key} from {from}: no such key"));
         return;
     };
@@ -333,7 +337,9 @@ fn check(table: &Table, faults: &mut Vec<String>) {
     match address.parse::<std::net::IpAddr>() {
         Err(_) => faults.push(format!("  server.address: found `{address}`, expected an IP address such as 127.0.0.1")),
         Ok(ip) if !ip.is_loopback() => {
-            let unset = |key| get(key).is_none_or(|value| value.as_str() == Some("") || value.as_array().is_some_and(Vec::is_empty));
+            let unset = |key| {
+                get(key).is_none_or(|value| value.as_str() == Some("") || value.as_array().is_some_and(Vec::is_empty))
+            };
             if unset("server.agent_token") || unset("server.allowed_origins") {
                 faults.push(format!(
                     "  server.address: {ip} can be reached from other machines; set server.agent_token and \
@@ -343,10 +349,14 @@ fn check(table: &Table, faults: &mut Vec<String>) {
         }
         Ok(_) => {}
     }
-    for origin in get("server.allowed_origins").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+    for origin in
+        get("server.allowed_origins").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+    {
         let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://")).unwrap_or_default();
         if host.is_empty() || host.contains(|c: char| !(c.is_ascii_alphanumeric() || "-.:[]".contains(c))) {
-            faults.push(format!("  server.allowed_origins: found `{origin}`, expected scheme and host only, such as https://app.example"));
+            faults.push(format!(
+                "  server.allowed_origins: found `{origin}`, expected scheme and host only, such as https://app.example"
+            ));
         }
     }
     let token = get("server.agent_token").and_then(Value::as_str).unwrap_or_default();
@@ -370,7 +380,11 @@ fn sort(default: &Value) -> &'static str {
 
 /// A value for an error text; secrets are not shown.
 fn shown(key: &str, value: &Value) -> String {
-    if key.contains("token") || key.contains("api_key") { "a secret of the wrong type".into() } else { format!("`{value}`") }
+    if key.contains("token") || key.contains("api_key") {
+        "a secret of the wrong type".into()
+    } else {
+        format!("`{value}`")
+    }
 }
 
 /// Edit distance, for "did you mean".
@@ -403,7 +417,8 @@ mod tests {
 
     #[test]
     fn the_environment_beats_the_file() {
-        let settings = load("[server]\nport = 1\n", &[("DESKHAND_SERVER_PORT", "9000"), ("DESKHAND_MODELS", "/x")]).unwrap();
+        let settings =
+            load("[server]\nport = 1\n", &[("DESKHAND_SERVER_PORT", "9000"), ("DESKHAND_MODELS", "/x")]).unwrap();
         assert_eq!(settings.server.port, 9000);
     }
 
@@ -412,8 +427,12 @@ mod tests {
         let text = "[server]\nprot = 1\nport = 99999\n[index]\nkind = \"cloud\"\n[judge]\nrequire_certificate = 3\n[zzz]\na = 1\n";
         let error = load(text, &[("DESKHAND_SERVER_HEARTBEAT_S", "soon")]).unwrap_err().to_string();
         for expected in [
-            "5 faults", "did you mean `port`", "server.port: found 99999, expected 0 to 65535",
-            "index.kind: found `cloud`, expected one of embedded, server", "no such section", "expected a whole number",
+            "5 faults",
+            "did you mean `port`",
+            "server.port: found 99999, expected 0 to 65535",
+            "index.kind: found `cloud`, expected one of embedded, server",
+            "no such section",
+            "expected a whole number",
         ] {
             let expected = if expected == "5 faults" { "6 faults" } else { expected };
             assert!(error.contains(expected), "{expected} not in {error}");

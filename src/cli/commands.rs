@@ -44,7 +44,12 @@ pub(super) async fn run(command: Command, data: PathBuf, settings: Settings) -> 
         }
         Command::Admin(AdminCommand::Status) => status(&data, settings).await,
         Command::Migrate => {
-            let deskhand = Deskhand::open(&data, settings, Wanted { generator: false, sample: false, progress: true, shared_vectors: false }).await?;
+            let deskhand = Deskhand::open(
+                &data,
+                settings,
+                Wanted { generator: false, sample: false, progress: true, shared_vectors: false },
+            )
+            .await?;
             println!("{} is at this version's format", data.display());
             deskhand.close().await?;
             Ok(ExitCode::SUCCESS)
@@ -52,14 +57,25 @@ pub(super) async fn run(command: Command, data: PathBuf, settings: Settings) -> 
     }
 }
 
-async fn ask(data: &Path, settings: Settings, question: Option<String>, json: bool, conversation: Option<uuid::Uuid>) -> Result<ExitCode> {
+async fn ask(
+    data: &Path,
+    settings: Settings,
+    question: Option<String>,
+    json: bool,
+    conversation: Option<uuid::Uuid>,
+) -> Result<ExitCode> {
     let question = match question {
         Some(question) => question,
         None => from_stdin()?,
     };
     // Checked before anything heavy is loaded.
     crate::turn::question::Question::check(&question, settings.question.limit_characters)?;
-    let deskhand = Deskhand::open(data, settings, Wanted { generator: false, sample: true, progress: true, shared_vectors: false }).await?;
+    let deskhand = Deskhand::open(
+        data,
+        settings,
+        Wanted { generator: false, sample: true, progress: true, shared_vectors: false },
+    )
+    .await?;
     let id = match conversation {
         Some(id) => id,
         None => deskhand.bot.start("cli", None, None).await?.id,
@@ -81,7 +97,11 @@ async fn ask(data: &Path, settings: Settings, question: Option<String>, json: bo
 
 fn from_stdin() -> Result<String> {
     if std::io::stdin().is_terminal() {
-        return Err(Error::invalid("the question", "nothing", "`deskhand ask \"…\"`, or the question on standard input"));
+        return Err(Error::invalid(
+            "the question",
+            "nothing",
+            "`deskhand ask \"…\"`, or the question on standard input",
+        ));
     }
     let mut bytes = Vec::new();
     std::io::stdin().take(1 << 20).read_to_end(&mut bytes).map_err(Error::outside("reading standard input"))?;
@@ -97,13 +117,22 @@ fn print_reply(reply: &Reply) {
         println!("  {}. {}", at + 1, offer.title);
     }
     for citation in &reply.citations {
-        println!("\n[{}] {} ({}, {}..{})", citation.document, citation.title, citation.revision, citation.start, citation.end);
+        println!(
+            "\n[{}] {} ({}, {}..{})",
+            citation.document, citation.title, citation.revision, citation.start, citation.end
+        );
     }
     if let Some(case) = &reply.case {
         println!("\n--- the case, as the agent reads it ---\n{}", case.text.trim_end());
     }
     let total: f64 = reply.steps.iter().map(|step| step.ms).sum();
-    println!("\n({} · {} · confidence {:.2} · {total:.0} ms · conversation {})", word(&reply.outcome), reply.reason.code.as_str(), reply.confidence, reply.conversation);
+    println!(
+        "\n({} · {} · confidence {:.2} · {total:.0} ms · conversation {})",
+        word(&reply.outcome),
+        reply.reason.code.as_str(),
+        reply.confidence,
+        reply.conversation
+    );
 }
 
 pub(super) fn word(value: &impl serde::Serialize) -> String {
@@ -127,14 +156,27 @@ async fn ingest(data: &Path, settings: Settings, paths: &[PathBuf], dry_run: boo
     }
     let code = if read.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(PARTLY) };
     if read.documents.is_empty() {
-        return Err(Error::invalid("the knowledge", "no document in these files", "at least one; the old knowledge stays"));
+        return Err(Error::invalid(
+            "the knowledge",
+            "no document in these files",
+            "at least one; the old knowledge stays",
+        ));
     }
     if dry_run {
-        println!("{} documents could be read, {} places were refused; nothing was changed", read.documents.len(), read.faults.len());
+        println!(
+            "{} documents could be read, {} places were refused; nothing was changed",
+            read.documents.len(),
+            read.faults.len()
+        );
         return Ok(code);
     }
     let count = read.documents.len();
-    let deskhand = Deskhand::open(data, settings, Wanted { generator: false, sample: false, progress: true, shared_vectors: false }).await?;
+    let deskhand = Deskhand::open(
+        data,
+        settings,
+        Wanted { generator: false, sample: false, progress: true, shared_vectors: false },
+    )
+    .await?;
     let published = deskhand.publish(read.documents).await?;
     println!(
         "{count} documents in service: {} new or changed, {} removed, {} texts embedded, in {:.1} s",
@@ -159,8 +201,18 @@ fn models(settings: &Settings, command: ModelsCommand) -> Result<ExitCode> {
         ModelsCommand::List { json: false } => {
             println!("cache: {}\n", models.cache().display());
             for model in models.list() {
-                let size = model.size_bytes.map_or("size unknown".to_owned(), |bytes| format!("{:.0} MB", bytes as f64 / 1e6));
-                println!("{:32} {:9} {:8} {:>9}  {}\n{:32} {}", model.name, word(&model.role), word(&model.state), size, model.licence, "", model.title);
+                let size =
+                    model.size_bytes.map_or("size unknown".to_owned(), |bytes| format!("{:.0} MB", bytes as f64 / 1e6));
+                println!(
+                    "{:32} {:9} {:8} {:>9}  {}\n{:32} {}",
+                    model.name,
+                    word(&model.role),
+                    word(&model.state),
+                    size,
+                    model.licence,
+                    "",
+                    model.title
+                );
                 for source in &model.sources {
                     println!("{:32}   {source}", "");
                 }
@@ -181,7 +233,12 @@ fn models(settings: &Settings, command: ModelsCommand) -> Result<ExitCode> {
 }
 
 async fn status(data: &Path, settings: Settings) -> Result<ExitCode> {
-    let deskhand = Deskhand::open(data, settings, Wanted { generator: false, sample: false, progress: false, shared_vectors: false }).await?;
+    let deskhand = Deskhand::open(
+        data,
+        settings,
+        Wanted { generator: false, sample: false, progress: false, shared_vectors: false },
+    )
+    .await?;
     let documents = deskhand.store.documents().await?.len();
     let tickets = deskhand.store.tickets(Default::default()).await?.len();
     println!("data folder  {}", data.display());
@@ -207,7 +264,8 @@ async fn serve(data: &Path, mut settings: Settings, demo: bool) -> Result<ExitCo
     }
     let address = std::net::SocketAddr::new(settings.server.address, settings.server.port);
     // Before anything heavy: a port that is taken is known at once.
-    let listener = tokio::net::TcpListener::bind(address).await.map_err(Error::outside(format!("listening on {address}")))?;
+    let listener =
+        tokio::net::TcpListener::bind(address).await.map_err(Error::outside(format!("listening on {address}")))?;
     let address = listener.local_addr().map_err(Error::outside("asking for the port"))?;
     let wanted = Wanted { generator: false, sample: true, progress: true, shared_vectors: false };
     let deskhand = Deskhand::open(data, settings.clone(), wanted).await?;
@@ -222,15 +280,28 @@ async fn serve(data: &Path, mut settings: Settings, demo: bool) -> Result<ExitCo
     }
     if let Some(shelf) = deskhand.bot.shelf() {
         let documents = shelf.documents().count();
-        println!("ready in {:.1} s with {documents} documents; judge: {}", started.elapsed().as_secs_f64(), shelf.judge.kind);
+        println!(
+            "ready in {:.1} s with {documents} documents; judge: {}",
+            started.elapsed().as_secs_f64(),
+            shelf.judge.kind
+        );
         if shelf.judge.certificates.is_empty() {
-            tracing::warn!("no certificate: the shipped judge decides; `deskhand eval calibrate` makes one from labelled questions");
+            tracing::warn!(
+                "no certificate: the shipped judge decides; `deskhand eval calibrate` makes one from labelled questions"
+            );
             if settings.judge.require_certificate {
-                return Err(Error::invalid("judge.require_certificate", "a judge without a certificate", "one made by `deskhand eval calibrate`"));
+                return Err(Error::invalid(
+                    "judge.require_certificate",
+                    "a judge without a certificate",
+                    "one made by `deskhand eval calibrate`",
+                ));
             }
         }
     } else {
-        println!("ready in {:.1} s without documents: `deskhand ingest PATH` brings some", started.elapsed().as_secs_f64());
+        println!(
+            "ready in {:.1} s without documents: `deskhand ingest PATH` brings some",
+            started.elapsed().as_secs_f64()
+        );
     }
     let watch = deskhand.watch();
     let served = tokio::select! {

@@ -29,7 +29,9 @@ use crate::{
     },
     index,
     knowledge::{publish, read, sample},
-    model::{bench, decode::Sampling, embedder::LocalEmbedder, files::Models, generator::LocalGenerator, progress::Progress},
+    model::{
+        bench, decode::Sampling, embedder::LocalEmbedder, files::Models, generator::LocalGenerator, progress::Progress,
+    },
     safety,
     turn::{
         asked::Asked,
@@ -112,7 +114,12 @@ impl Stage {
         }
         let started = Instant::now();
         let published = deskhand.publish(documents).await?;
-        eprintln!("{} documents, {} points ready in {:.1} s", published.documents.len(), published.texts.len(), started.elapsed().as_secs_f64());
+        eprintln!(
+            "{} documents, {} points ready in {:.1} s",
+            published.documents.len(),
+            published.texts.len(),
+            started.elapsed().as_secs_f64()
+        );
         for bad in &suite.bad {
             eprintln!("passed over: {}:{}: {}", bad.file, bad.line, bad.reason);
         }
@@ -132,7 +139,9 @@ impl Stage {
 
 pub(super) async fn eval_run(settings: Settings, options: EvalRun) -> Result<ExitCode> {
     let suite = match (&options.suite, &options.knowledge, &options.questions) {
-        (_, Some(knowledge), Some(questions)) => Suite::from_files(std::slice::from_ref(knowledge), std::slice::from_ref(questions))?,
+        (_, Some(knowledge), Some(questions)) => {
+            Suite::from_files(std::slice::from_ref(knowledge), std::slice::from_ref(questions))?
+        }
         (Some(name), ..) => Suite::from_folder(&suite_folder(name)?)?,
         _ => return Err(Error::invalid("the suite", "none", "a suite, or --knowledge and --questions")),
     };
@@ -149,12 +158,19 @@ pub(super) async fn eval_run(settings: Settings, options: EvalRun) -> Result<Exi
     if options.cross_validate {
         let rows: Vec<Row> = ran.records.iter().filter_map(Row::of).collect();
         let crossed = calibrate::cross_validate(&rows, &stage.aim(0.01, "cross-validated".to_owned()))?;
-        let bots = crossed.judges.iter().map(|judge| run::judge_of(judge).map(|judge| bot.with_judge(judge))).collect::<Result<Vec<_>>>()?;
+        let bots = crossed
+            .judges
+            .iter()
+            .map(|judge| run::judge_of(judge).map(|judge| bot.with_judge(judge)))
+            .collect::<Result<Vec<_>>>()?;
         let folds = run::fold_of_questions(&ran.records, &crossed.fold_of);
         ran = run::run_by_fold(&bots, &folds, &stage.suite, &run_options).await?;
         kind = "cross-validated";
     }
-    let details = JudgeDetails { file: options.judge.as_ref().map(|path| path.display().to_string()), ..judge_details(&bot, kind)? };
+    let details = JudgeDetails {
+        file: options.judge.as_ref().map(|path| path.display().to_string()),
+        ..judge_details(&bot, kind)?
+    };
     let mut report = Report::new(&stage.suite, ran.records, kind, details, ran.how);
     report.unknown_documents = ran.unknown_documents;
     report.how.facts.extend(BTreeMap::from([
@@ -163,7 +179,9 @@ pub(super) async fn eval_run(settings: Settings, options: EvalRun) -> Result<Exi
     ]));
     if let Some(path) = &options.baseline {
         let json = std::fs::read_to_string(path).map_err(Error::file("reading", path))?;
-        let before: Report = serde_json::from_str(&json).map_err(|error| Error::invalid("the baseline", error.to_string(), "a JSON written by `deskhand eval run`"))?;
+        let before: Report = serde_json::from_str(&json).map_err(|error| {
+            Error::invalid("the baseline", error.to_string(), "a JSON written by `deskhand eval run`")
+        })?;
         report.comparison = Some(baseline::compare(&before.records, &report.records, Tolerance::default()));
     }
     println!("{}", report.markdown());
@@ -196,8 +214,13 @@ pub(super) async fn eval_calibrate(data: &Path, settings: Settings, options: Eva
     let run_options = Options { day: SUITE_DAY, progress: true };
     let ran = run::run(&stage.deskhand.bot, &stage.suite, &run_options).await?;
     let of_split = |split: &str| -> Vec<Row> {
-        let wanted: std::collections::BTreeSet<&str> =
-            stage.suite.questions.iter().filter(|question| question.split.as_deref() == Some(split)).map(|question| question.id.as_str()).collect();
+        let wanted: std::collections::BTreeSet<&str> = stage
+            .suite
+            .questions
+            .iter()
+            .filter(|question| question.split.as_deref() == Some(split))
+            .map(|question| question.id.as_str())
+            .collect();
         ran.records.iter().filter(|record| wanted.contains(record.label.id.as_str())).filter_map(Row::of).collect()
     };
     let (fit, certify) = (of_split("fit"), of_split("certify"));
@@ -220,7 +243,8 @@ pub(super) async fn eval_calibrate(data: &Path, settings: Settings, options: Eva
 /// Makes a run the baseline. The reason is kept in it.
 pub(super) fn eval_bless(json: &Path, baseline: &Path, why: &str) -> Result<ExitCode> {
     let text = std::fs::read_to_string(json).map_err(Error::file("reading", json))?;
-    let mut report: Report = serde_json::from_str(&text).map_err(|error| Error::invalid("the run", error.to_string(), "a JSON written by `deskhand eval run`"))?;
+    let mut report: Report = serde_json::from_str(&text)
+        .map_err(|error| Error::invalid("the run", error.to_string(), "a JSON written by `deskhand eval run`"))?;
     report.how.facts.insert("blessed_because".to_owned(), why.to_owned());
     let out = serde_json::to_vec(&report).map_err(Error::outside("writing the baseline"))?;
     std::fs::write(baseline, out).map_err(Error::file("writing", baseline))?;
@@ -232,7 +256,10 @@ pub(super) fn eval_bless(json: &Path, baseline: &Path, why: &str) -> Result<Exit
 fn suite_folder(name: &str) -> Result<PathBuf> {
     let typed = PathBuf::from(name);
     let named = Path::new("eval/suites").join(name);
-    [typed, named].into_iter().find(|folder| folder.is_dir()).ok_or_else(|| Error::NotFound { what: "suite", id: name.to_owned() })
+    [typed, named]
+        .into_iter()
+        .find(|folder| folder.is_dir())
+        .ok_or_else(|| Error::NotFound { what: "suite", id: name.to_owned() })
 }
 
 pub(super) async fn bench(settings: Settings, bench: BenchCommand) -> Result<ExitCode> {
@@ -252,12 +279,17 @@ pub(super) async fn bench(settings: Settings, bench: BenchCommand) -> Result<Exi
         }
         BenchCommand::Generate(options) => {
             let path = Models::from_env()?.fetch(&settings.model.generator, &Progress::stderr())?;
-            let report = bench::generate(&mut LocalGenerator::load(&path, 4096, Sampling::Greedy)?, options.runs.min(10), 64)?;
+            let report =
+                bench::generate(&mut LocalGenerator::load(&path, 4096, Sampling::Greedy)?, options.runs.min(10), 64)?;
             print(options.json, json(&report)?)
         }
         BenchCommand::Search(options) => {
             let folder = tempfile::tempdir().map_err(Error::outside("making a temporary folder"))?;
-            let plan = index::bench::Plan { points: options.points, searches: options.runs.max(1), ..index::bench::Plan::default() };
+            let plan = index::bench::Plan {
+                points: options.points,
+                searches: options.runs.max(1),
+                ..index::bench::Plan::default()
+            };
             let report = index::bench::run(folder.path(), plan).await?;
             print(options.json, json(&report)?)
         }
@@ -271,9 +303,18 @@ pub(super) async fn bench(settings: Settings, bench: BenchCommand) -> Result<Exi
 /// Whole turns over the sample's own titles, one at a time.
 async fn bench_turns(settings: Settings, runs: usize) -> Result<serde_json::Value> {
     let stage = Stage::set(settings, Suite::default(), false).await?;
-    let mut questions: Vec<String> = stage.deskhand.bot.shelf().into_iter().flat_map(|shelf| {
-        shelf.documents().flat_map(|document| document.aliases.iter().map(|alias| alias.as_str().to_owned())).collect::<Vec<_>>()
-    }).collect();
+    let mut questions: Vec<String> = stage
+        .deskhand
+        .bot
+        .shelf()
+        .into_iter()
+        .flat_map(|shelf| {
+            shelf
+                .documents()
+                .flat_map(|document| document.aliases.iter().map(|alias| alias.as_str().to_owned()))
+                .collect::<Vec<_>>()
+        })
+        .collect();
     questions.sort();
     let mut times: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for at in 0..runs + 20 {
@@ -303,7 +344,9 @@ async fn bench_turns(settings: Settings, runs: usize) -> Result<serde_json::Valu
         .map(|(step, values)| (step, serde_json::json!({ "n": values.len(), "p50_ms": percentile(&values, 50.0), "p99_ms": percentile(&values, 99.0) })))
         .collect();
     stage.deskhand.close().await?;
-    Ok(serde_json::json!({ "what": format!("{runs} turns on the sample knowledge, one at a time, after 20 warm-ups"), "steps": steps }))
+    Ok(
+        serde_json::json!({ "what": format!("{runs} turns on the sample knowledge, one at a time, after 20 warm-ups"), "steps": steps }),
+    )
 }
 
 fn json(report: &impl serde::Serialize) -> Result<serde_json::Value> {

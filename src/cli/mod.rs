@@ -69,9 +69,11 @@ enum Command {
         conversation: Option<uuid::Uuid>,
     },
     /// Replace the knowledge by the documents in these files and folders
-    #[command(after_help = "Reads Markdown with front matter, JSON lines, CSV (question, answer) and HTML. Only what changed is embedded again;
+    #[command(
+        after_help = "Reads Markdown with front matter, JSON lines, CSV (question, answer) and HTML. Only what changed is embedded again;
 documents that are no longer there are removed. A file that cannot be read is reported with file, line and
-reason; the rest goes in, and the exit code is 4.")]
+reason; the rest goes in, and the exit code is 4."
+    )]
     Ingest {
         /// Files or folders
         #[arg(required = true)]
@@ -199,7 +201,9 @@ fn run(typed: Typed) -> Result<ExitCode> {
     if let Some(level) = &typed.common.log {
         flags.insert("log.level", level.clone());
     }
-    if let Command::Demo(ServeOptions { port: Some(port) }) | Command::Serve(ServeOptions { port: Some(port) }) = &typed.command {
+    if let Command::Demo(ServeOptions { port: Some(port) }) | Command::Serve(ServeOptions { port: Some(port) }) =
+        &typed.command
+    {
         flags.insert("server.port", port.to_string());
     }
     let settings = Settings::load(typed.common.config.as_deref(), std::env::vars(), &flags)?;
@@ -220,8 +224,12 @@ fn run(typed: Typed) -> Result<ExitCode> {
 fn hint(error: &Error) -> Option<&'static str> {
     match error {
         Error::Weights { .. } => Some("`deskhand models list` shows every source and where a file can be put by hand"),
-        Error::Index { .. } => Some("the index is made from the store: stop other deskhand processes on this data folder, or delete its `index` folder and start again"),
-        Error::Store { .. } => Some("is the disk full, or the data folder not writable? `--data DIR` names another one"),
+        Error::Index { .. } => Some(
+            "the index is made from the store: stop other deskhand processes on this data folder, or delete its `index` folder and start again",
+        ),
+        Error::Store { .. } => {
+            Some("is the disk full, or the data folder not writable? `--data DIR` names another one")
+        }
         Error::Settings(_) => Some("`deskhand admin config` prints every setting with its default"),
         _ => None,
     }
@@ -231,7 +239,9 @@ fn hint(error: &Error) -> Option<&'static str> {
 fn start_log(settings: &Settings, quiet: bool) -> Result<()> {
     let level = if quiet { "warn" } else { settings.log.level.as_str() };
     let filter = EnvFilter::try_new(level).map_err(|_| {
-        Error::Settings(vec![format!("  log.level: found `{level}`, expected a level such as info, or info,deskhand::turn=debug")])
+        Error::Settings(vec![format!(
+            "  log.level: found `{level}`, expected a level such as info, or info,deskhand::turn=debug"
+        )])
     })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = if settings.log.format == "json" { builder.json().try_init() } else { builder.try_init() };

@@ -20,7 +20,10 @@ use crate::{
         sample,
         vectors::Vectors,
     },
-    model::{Embedder, Generator, decode::Sampling, embedder::LocalEmbedder, files::Models, generator::LocalGenerator, progress::Progress},
+    model::{
+        Embedder, Generator, decode::Sampling, embedder::LocalEmbedder, files::Models, generator::LocalGenerator,
+        progress::Progress,
+    },
     store::{Store, StoreOptions, Sync},
     turn::{Bot, Policy, guard::Guard, judge::Judge, phrases, shelf::Shelf},
     words::{Document, Lang},
@@ -79,16 +82,29 @@ impl Deskhand {
         let options = StoreOptions { sync, busy_timeout: Duration::from_secs(10) };
         let store = Store::open(&data.join("deskhand.sqlite"), &options).await?;
         let embedder = load_embedder(&settings, &progress).await?;
-        let generator = if settings.answer.composed || wanted.generator { Some(load_generator(&settings, &progress).await?) } else { None };
+        let generator = if settings.answer.composed || wanted.generator {
+            Some(load_generator(&settings, &progress).await?)
+        } else {
+            None
+        };
         let guard = match &embedder {
             Some(embedder) => Guard::fit(embedder, Some(data)).await?,
             None => Guard::rules_only(),
         };
         let opened = open_index(data, &settings, embedder.as_ref()).await?;
-        let vectors = if wanted.shared_vectors { Models::from_env()?.cache().join("vectors") } else { data.join("vectors") };
+        let vectors =
+            if wanted.shared_vectors { Models::from_env()?.cache().join("vectors") } else { data.join("vectors") };
         let bot = Bot::new(store.clone(), embedder.clone(), generator, guard, policy(&settings));
-        let deskhand =
-            Deskhand { settings, data: data.to_owned(), store, bot, index: opened.index, embedder, vectors: Vectors::at(vectors), progress };
+        let deskhand = Deskhand {
+            settings,
+            data: data.to_owned(),
+            store,
+            bot,
+            index: opened.index,
+            embedder,
+            vectors: Vectors::at(vectors),
+            progress,
+        };
         deskhand.bring_up_to_date(opened.rebuild.map(|why| why.to_string()), wanted.sample).await?;
         Ok(deskhand)
     }
@@ -103,7 +119,8 @@ impl Deskhand {
             return Ok(());
         }
         let generation = publish::generation_of(&self.store).await?;
-        let statistics = publish::statistics_of(&self.store).await?.filter(|statistics| statistics.generation == generation);
+        let statistics =
+            publish::statistics_of(&self.store).await?.filter(|statistics| statistics.generation == generation);
         let fits = self.index.marker().is_some_and(|marker| marker.generation == generation);
         match (rebuild, statistics) {
             (None, Some(statistics)) if fits => {
@@ -140,7 +157,9 @@ impl Deskhand {
         loop {
             tokio::time::sleep(WATCH_EVERY).await;
             let behind = match publish::generation_of(&self.store).await {
-                Ok(generation) => self.bot.shelf().is_none_or(|shelf| shelf.generation != generation) && !generation.starts_with("0-"),
+                Ok(generation) => {
+                    self.bot.shelf().is_none_or(|shelf| shelf.generation != generation) && !generation.starts_with("0-")
+                }
                 Err(_) => false,
             };
             if behind && let Err(error) = self.bring_up_to_date(None, false).await {
@@ -150,7 +169,13 @@ impl Deskhand {
     }
 
     fn press<'a>(&'a self, on_progress: publish::OnProgress<'a>) -> Press<'a> {
-        Press { store: &self.store, index: &self.index, embedder: self.embedder.as_ref(), vectors: &self.vectors, on_progress }
+        Press {
+            store: &self.store,
+            index: &self.index,
+            embedder: self.embedder.as_ref(),
+            vectors: &self.vectors,
+            on_progress,
+        }
     }
 
     async fn take_over(&self, published: Published) -> Result<Published> {
@@ -290,7 +315,10 @@ struct Bar(ProgressBar);
 
 impl Bar {
     fn new(progress: &Progress) -> Self {
-        let bar = ProgressBar::with_draw_target(None, if progress.shown() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() });
+        let bar = ProgressBar::with_draw_target(
+            None,
+            if progress.shown() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
+        );
         let style = ProgressStyle::with_template("reading documents {wide_bar} {pos}/{len} texts, {eta} left");
         if let Ok(style) = style {
             bar.set_style(style);

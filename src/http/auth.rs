@@ -61,7 +61,9 @@ impl Key {
     }
 
     fn is_cookie(&self, said: &str, now_s: u64) -> bool {
-        let Some(expires_s) = said.split('.').next().and_then(|expiry| expiry.parse::<u64>().ok()) else { return false };
+        let Some(expires_s) = said.split('.').next().and_then(|expiry| expiry.parse::<u64>().ok()) else {
+            return false;
+        };
         expires_s > now_s
             && expires_s <= now_s + SESSION_S
             && self.cookie(expires_s).is_some_and(|cookie| same(cookie.as_bytes(), said.as_bytes()))
@@ -99,7 +101,8 @@ fn same(left: &[u8], right: &[u8]) -> bool {
 }
 
 fn signature(token: &str, message: &str) -> [u8; 32] {
-    let mut signer = Hmac::<Sha256>::new_from_slice(token.as_bytes()).expect("HMAC takes keys of any length; this is a bug");
+    let mut signer =
+        Hmac::<Sha256>::new_from_slice(token.as_bytes()).expect("HMAC takes keys of any length; this is a bug");
     signer.update(message.as_bytes());
     signer.finalize().into_bytes().into()
 }

@@ -117,7 +117,8 @@ pub(super) struct Whole {
 pub(super) async fn tickets(State(app): State<Arc<App>>, Params(which): Params<Which>) -> Result<Json<Queue>, Failure> {
     let state = which.state.as_deref().filter(|state| !state.is_empty()).map(str::parse).transpose()?;
     let limit = which.limit.map(|limit| limit.clamp(1, 1000));
-    let tickets = app.bot.store().tickets(TicketFilter { state, agent: which.agent, conversation: None, limit }).await?;
+    let tickets =
+        app.bot.store().tickets(TicketFilter { state, agent: which.agent, conversation: None, limit }).await?;
     Ok(Json(Queue { tickets: tickets.into_iter().map(Line::new).collect() }))
 }
 

@@ -62,7 +62,8 @@ pub(super) async fn document(
         }
         Err(error) => return Err(error.into()),
     };
-    let mut response = if wants_page(&headers) { Html(page(&document)).into_response() } else { Json(document).into_response() };
+    let mut response =
+        if wants_page(&headers) { Html(page(&document)).into_response() } else { Json(document).into_response() };
     let vary = HeaderValue::from_static("accept, authorization, cookie");
     response.headers_mut().insert(header::VARY, vary);
     Ok(response)
@@ -108,18 +109,20 @@ fn page(document: &Document) -> String {
 fn rendered(markdown: &str) -> String {
     let mut html = String::new();
     let mut open_links = Vec::new();
-    let events = Parser::new_ext(markdown, Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH).filter_map(|event| match event {
-        Event::Html(text) | Event::InlineHtml(text) => Some(Event::Text(text)),
-        Event::Start(Tag::HtmlBlock) | Event::End(TagEnd::HtmlBlock) => None,
-        Event::Start(Tag::Image { .. }) | Event::End(TagEnd::Image) => None,
-        Event::Start(Tag::Link { dest_url, link_type, title, id }) => {
-            let safe = link_type != LinkType::Email && is_safe_link(&dest_url);
-            open_links.push(safe);
-            safe.then_some(Event::Start(Tag::Link { link_type, dest_url, title, id }))
-        }
-        Event::End(TagEnd::Link) => open_links.pop().unwrap_or(false).then_some(Event::End(TagEnd::Link)),
-        event => Some(event),
-    });
+    let events = Parser::new_ext(markdown, Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH).filter_map(
+        |event| match event {
+            Event::Html(text) | Event::InlineHtml(text) => Some(Event::Text(text)),
+            Event::Start(Tag::HtmlBlock) | Event::End(TagEnd::HtmlBlock) => None,
+            Event::Start(Tag::Image { .. }) | Event::End(TagEnd::Image) => None,
+            Event::Start(Tag::Link { dest_url, link_type, title, id }) => {
+                let safe = link_type != LinkType::Email && is_safe_link(&dest_url);
+                open_links.push(safe);
+                safe.then_some(Event::Start(Tag::Link { link_type, dest_url, title, id }))
+            }
+            Event::End(TagEnd::Link) => open_links.pop().unwrap_or(false).then_some(Event::End(TagEnd::Link)),
+            event => Some(event),
+        },
+    );
     pulldown_cmark::html::push_html(&mut html, events);
     html
 }

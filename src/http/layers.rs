@@ -35,7 +35,9 @@ pub(super) async fn log(request: Request, next: Next) -> Response {
         Some(cause) => {
             tracing::error!(request = %cause.id, %method, route, status, duration_ms, "a request failed: {}", cause.chain);
         }
-        None if status == 503 => tracing::warn!(request = %id, %method, route, status, duration_ms, "a request was refused"),
+        None if status == 503 => {
+            tracing::warn!(request = %id, %method, route, status, duration_ms, "a request was refused")
+        }
         None => tracing::info!(request = %id, %method, route, status, duration_ms, "answered"),
     }
     response

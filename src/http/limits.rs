@@ -41,8 +41,9 @@ impl Buckets {
     fn take_at(&self, client: Option<IpAddr>, now: Instant) -> Result<(), Failure> {
         let Some(client) = client.filter(|_| self.per_minute > 0.0) else { return Ok(()) };
         let per_s = self.per_minute / 60.0;
-        let tokens_at =
-            |bucket: &Bucket| (bucket.tokens + now.duration_since(bucket.filled).as_secs_f64() * per_s).min(self.per_minute);
+        let tokens_at = |bucket: &Bucket| {
+            (bucket.tokens + now.duration_since(bucket.filled).as_secs_f64() * per_s).min(self.per_minute)
+        };
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= LIMIT_ADDRESSES {
             buckets.retain(|_, bucket| tokens_at(bucket) < self.per_minute);

@@ -123,7 +123,9 @@ mod tests {
     #[test]
     fn nothing_said_can_become_markup_or_script() {
         for (name, _, text) in FILES {
-            for forbidden in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "srcdoc"] {
+            for forbidden in
+                ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "srcdoc"]
+            {
                 assert!(!text.contains(forbidden), "{name} uses {forbidden}");
             }
             if name.ends_with(".html") {

@@ -109,7 +109,8 @@ fn app(bot: Bot, settings: Settings, ending: watch::Receiver<bool>) -> Result<Ar
     let proxy_header = match server.proxy_header.as_str() {
         "" => None,
         name => Some(HeaderName::try_from(name).map_err(|_| {
-            let fault = format!("  server.proxy_header: found `{name}`, expected the name of a header such as x-forwarded-for");
+            let fault =
+                format!("  server.proxy_header: found `{name}`, expected the name of a header such as x-forwarded-for");
             Error::Settings(vec![fault])
         })?),
     };
@@ -193,7 +194,11 @@ impl Patient {
 }
 
 impl AsyncRead for Patient {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }

@@ -37,7 +37,9 @@ impl Statistics {
             let side = if which == Vector::Passage { &mut passages } else { &mut questions };
             side.entry(lang).or_default().push(vector);
         }
-        let means = |side: BTreeMap<Lang, Vec<&[f32]>>| side.into_iter().map(|(lang, vectors)| (lang, mean(&vectors))).collect();
+        let means = |side: BTreeMap<Lang, Vec<&[f32]>>| {
+            side.into_iter().map(|(lang, vectors)| (lang, mean(&vectors))).collect()
+        };
         Statistics { generation, frequencies, question_means: means(questions), passage_means: means(passages) }
     }
 
@@ -45,7 +47,8 @@ impl Statistics {
     /// taken; a vector that is the mean itself stays as it was.
     pub fn centred(&self, lang: Lang, which: Vector, vector: &[f32]) -> Vec<f32> {
         let means = if which == Vector::Passage { &self.passage_means } else { &self.question_means };
-        let mean = [lang, lang.other()].iter().filter_map(|lang| means.get(lang)).find(|mean| mean.len() == vector.len());
+        let mean =
+            [lang, lang.other()].iter().filter_map(|lang| means.get(lang)).find(|mean| mean.len() == vector.len());
         let Some(mean) = mean else { return vector.to_vec() };
         let moved: Vec<f32> = vector.iter().zip(mean).map(|(x, mean)| x - mean).collect();
         let length = moved.iter().map(|x| x * x).sum::<f32>().sqrt();
@@ -91,7 +94,10 @@ mod tests {
     fn a_language_without_documents_borrows_the_other_mean() {
         let one = [(Lang::En, Vector::Question, [1.0, 0.0, 0.0]), (Lang::En, Vector::Question, [0.0, 1.0, 0.0])];
         let statistics = statistics(&one);
-        assert_eq!(statistics.centred(Lang::Zh, Vector::Question, &[1.0, 0.0, 0.0]), statistics.centred(Lang::En, Vector::Question, &[1.0, 0.0, 0.0]));
+        assert_eq!(
+            statistics.centred(Lang::Zh, Vector::Question, &[1.0, 0.0, 0.0]),
+            statistics.centred(Lang::En, Vector::Question, &[1.0, 0.0, 0.0])
+        );
         assert_eq!(statistics.centred(Lang::Zh, Vector::Passage, &[1.0, 0.0, 0.0]), vec![1.0, 0.0, 0.0]);
     }
 

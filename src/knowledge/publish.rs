@@ -123,7 +123,8 @@ impl Press<'_> {
         let mut known = self.vectors.load(&embedder.abilities().fingerprint, embedder.abilities().dims)?;
         let keys: Vec<_> = texts.iter().map(|text| Vectors::key(text.side(), &text.to_embed)).collect();
         let embedded = |at: &usize| texts[*at].role != Role::Whole;
-        let mut missing: Vec<usize> = (0..texts.len()).filter(embedded).filter(|at| !known.contains_key(&keys[*at])).collect();
+        let mut missing: Vec<usize> =
+            (0..texts.len()).filter(embedded).filter(|at| !known.contains_key(&keys[*at])).collect();
         missing.sort_by_key(|at| (keys[*at], *at));
         missing.dedup_by_key(|at| keys[*at]);
         // Texts of one length in one batch: padding is wasted work.
@@ -138,7 +139,8 @@ impl Press<'_> {
             done += batch.len();
             (self.on_progress)(done, missing.len());
         }
-        let vectors = (0..texts.len()).map(|at| if embedded(&at) { known[&keys[at]].clone() } else { Vec::new() }).collect();
+        let vectors =
+            (0..texts.len()).map(|at| if embedded(&at) { known[&keys[at]].clone() } else { Vec::new() }).collect();
         Ok((vectors, missing.len()))
     }
 

@@ -30,8 +30,6 @@ pub(super) struct Unigram {
     pub(super) bos: u32,
     /// End of every sequence.
     pub(super) eos: u32,
-    /// Fills short rows of a batch.
-    pub(super) padding: u32,
     unknown: u32,
 }
 
@@ -74,7 +72,7 @@ impl Unigram {
         if pieces.is_empty() || pieces.len() != scores.len() {
             return Err(format!("{} pieces with {} scores", pieces.len(), scores.len()));
         }
-        let [bos, eos, padding, unknown] = ids;
+        let [bos, eos, _padding, unknown] = ids;
         if ids.iter().any(|id| *id as usize >= pieces.len()) {
             return Err(format!("special ids {ids:?} of {} pieces", pieces.len()));
         }
@@ -119,7 +117,6 @@ impl Unigram {
             outputs,
             bos,
             eos,
-            padding,
             unknown,
         })
     }

@@ -8,13 +8,7 @@ use std::{ops::ControlFlow, sync::Arc};
 
 use minijinja::context;
 
-use super::{
-    ground,
-    phrases::phrase,
-    question::Question,
-    reply::Citation,
-    retrieve::Retrieved,
-};
+use super::{ground, phrases::phrase, question::Question, reply::Citation, retrieve::Retrieved};
 use crate::{
     error::{Error, Result},
     model::{Ask, Generator, Message, Prompt, Speaker},
@@ -44,7 +38,12 @@ pub fn verbatim(document: &Arc<Document>, passage: Option<Span>) -> Answered {
     let mut text: String = points[part.start..part.end].iter().collect();
     let citation = cite(document, part, text.clone());
     if part != whole {
-        text.push_str(&format!("\n\n[{}](/v1/documents/{}?lang={})", phrase(document.lang, "more_link"), document.id, document.lang));
+        text.push_str(&format!(
+            "\n\n[{}](/v1/documents/{}?lang={})",
+            phrase(document.lang, "more_link"),
+            document.id,
+            document.lang
+        ));
     }
     Answered { text, citations: vec![citation] }
 }
@@ -84,7 +83,12 @@ pub fn evidence(retrieved: &Retrieved) -> Vec<Evidence> {
 ///
 /// # Errors
 /// Where the generator fails or is busy.
-pub async fn compose(generator: &Generator, question: &Question, evidence: &[Evidence], limit_tokens: usize) -> Result<Option<Answered>> {
+pub async fn compose(
+    generator: &Generator,
+    question: &Question,
+    evidence: &[Evidence],
+    limit_tokens: usize,
+) -> Result<Option<Answered>> {
     if evidence.is_empty() {
         return Ok(None);
     }
@@ -116,7 +120,11 @@ fn checked(written: &str, evidence: &[Evidence]) -> Option<Answered> {
     if whole.is_break() || text.trim().is_empty() {
         return None;
     }
-    let citations = evidence.iter().zip(used).filter(|(_, used)| *used).map(|(piece, _)| cite(&piece.document, piece.span, piece.text.clone()));
+    let citations = evidence
+        .iter()
+        .zip(used)
+        .filter(|(_, used)| *used)
+        .map(|(piece, _)| cite(&piece.document, piece.span, piece.text.clone()));
     Some(Answered { text: text.trim().to_owned(), citations: citations.collect() })
 }
 

@@ -31,7 +31,9 @@ use super::{
 use crate::{
     error::{self, Error, Result},
     safety,
-    store::{Conversation, Message, NewConversation, NewEvent, NewMessage, NewTicket, NewTurn, Priority, Role, State, Store},
+    store::{
+        Conversation, Message, NewConversation, NewEvent, NewMessage, NewTicket, NewTurn, Priority, Role, State, Store,
+    },
     words::Lang,
 };
 
@@ -61,7 +63,10 @@ impl Running {
     }
 
     fn slot(&self) -> Result<OwnedSemaphorePermit> {
-        self.slots.clone().try_acquire_owned().map_err(|_| Error::Busy { what: "the queue of turns", limit: self.limit })
+        self.slots
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| Error::Busy { what: "the queue of turns", limit: self.limit })
     }
 
     /// Replaces the conversation's turn; the one before it is cancelled.
@@ -115,7 +120,13 @@ impl Bot {
     /// # Errors
     /// [`Error::Invalid`] for a message that breaks a limit, [`Error::Busy`] when too many turns wait (nothing is
     /// stored then), [`Error::NotFound`] for an unknown conversation.
-    pub async fn say(&self, conversation: Uuid, text: &str, choice: Option<Choice>, key: Option<String>) -> Result<Accepted> {
+    pub async fn say(
+        &self,
+        conversation: Uuid,
+        text: &str,
+        choice: Option<Choice>,
+        key: Option<String>,
+    ) -> Result<Accepted> {
         let text = Question::check(text, self.policy.limit_characters)?;
         let found = self.store.conversation(conversation).await?;
         let slot = if found.state == State::Person { None } else { Some(self.running.slot()?) };
@@ -196,7 +207,13 @@ impl Bot {
             .write_turn(NewTurn {
                 conversation,
                 answers_up_to: last,
-                message: Some(NewMessage { conversation, role: Role::Bot, text, details: Some(json.clone()), key: None }),
+                message: Some(NewMessage {
+                    conversation,
+                    role: Role::Bot,
+                    text,
+                    details: Some(json.clone()),
+                    key: None,
+                }),
                 events: vec![NewEvent { kind: kind_of(reply.outcome).to_owned(), json }],
                 state: ticket.is_some().then_some(State::Person),
                 ticket,
@@ -233,7 +250,8 @@ impl Bot {
 fn asked(conversation: &Conversation, messages: &[Message]) -> Option<(Asked, i64)> {
     let closed = messages.iter().rposition(|message| message.role == Role::System && message.text.as_str() == CLOSED);
     let messages = &messages[closed.map_or(0, |at| at + 1)..];
-    let replied = messages.iter().rposition(|message| matches!(message.role, Role::Bot | Role::Agent)).map_or(0, |at| at + 1);
+    let replied =
+        messages.iter().rposition(|message| matches!(message.role, Role::Bot | Role::Agent)).map_or(0, |at| at + 1);
     let (before, open) = messages.split_at(replied);
     let open: Vec<&Message> = open.iter().filter(|message| message.role == Role::Customer).collect();
     let last = open.last()?;
@@ -293,7 +311,12 @@ fn read_choice(message: &Message) -> Option<Choice> {
 
 /// An answer to an offer in words: its number, its title, or "none of these".
 fn typed_choice(text: &safety::Masked, history: &[Past]) -> Option<Choice> {
-    let offers = &history.last()?.reply.as_ref().filter(|reply| reply.outcome == Outcome::Offer && !reply.offers.is_empty())?.offers;
+    let offers = &history
+        .last()?
+        .reply
+        .as_ref()
+        .filter(|reply| reply.outcome == Outcome::Offer && !reply.offers.is_empty())?
+        .offers;
     let text = text.as_str().trim().trim_end_matches(['.', '。', '!', '！']);
     for lang in Lang::ALL {
         if text.eq_ignore_ascii_case(phrase(lang, "offer_none").trim_end_matches(['.', '。'])) {

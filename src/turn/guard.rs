@@ -116,7 +116,8 @@ struct Thresholds {
 }
 
 static THRESHOLDS: LazyLock<Thresholds> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../../models/judge/guard.json")).expect("models/judge/guard.json parses; this is a bug")
+    serde_json::from_str(include_str!("../../models/judge/guard.json"))
+        .expect("models/judge/guard.json parses; this is a bug")
 });
 
 const EXAMPLES: &str = include_str!("../../prompts/guard/examples.jsonl");
@@ -222,7 +223,9 @@ impl Guard {
 /// The class that counts, given each class's probability in the order of [`Class::ALL`].
 fn decide(probabilities: &[f64]) -> Finding {
     let of = |class: Class| probabilities[class as usize];
-    let best = |classes: &mut dyn Iterator<Item = Class>| classes.max_by(|a, b| of(*a).total_cmp(&of(*b))).unwrap_or(Class::None);
+    let best = |classes: &mut dyn Iterator<Item = Class>| {
+        classes.max_by(|a, b| of(*a).total_cmp(&of(*b))).unwrap_or(Class::None)
+    };
     let danger: f64 = Class::ALL.into_iter().filter(|class| class.situation().is_some()).map(of).sum();
     if danger >= THRESHOLDS.danger {
         let class = best(&mut Class::ALL.into_iter().filter(|class| class.situation().is_some()));
@@ -307,9 +310,20 @@ mod tests {
     #[test]
     fn a_person_asked_for_plainly_is_heard() {
         for text in [
-            "转人工", "轉人工", "人工", "我要找人工客服", "请帮我转接人工", "能不能找个真人", "有活人吗 叫活人出来", "我要跟真人说",
-            "agent", "human please", "I want to talk to a real person", "let me speak with someone, connect me to an agent",
-            "get me a human now", "别给我机器人",
+            "转人工",
+            "轉人工",
+            "人工",
+            "我要找人工客服",
+            "请帮我转接人工",
+            "能不能找个真人",
+            "有活人吗 叫活人出来",
+            "我要跟真人说",
+            "agent",
+            "human please",
+            "I want to talk to a real person",
+            "let me speak with someone, connect me to an agent",
+            "get me a human now",
+            "别给我机器人",
         ] {
             assert!(asks_for_a_person(text), "{text}");
         }
@@ -317,7 +331,13 @@ mod tests {
 
     #[test]
     fn a_question_about_people_is_not_a_call_for_one() {
-        for text in ["人工客服邮箱多少", "人工审核要多久", "真人认证失败怎么办", "what are your agents' hours", "send money to another person"] {
+        for text in [
+            "人工客服邮箱多少",
+            "人工审核要多久",
+            "真人认证失败怎么办",
+            "what are your agents' hours",
+            "send money to another person",
+        ] {
             assert!(!asks_for_a_person(text), "{text}");
         }
     }

@@ -13,24 +13,27 @@ use super::{
     logistic::{Row, Softmax},
     reply::Code,
 };
-use crate::{error::{Error, Result}, words::Lang};
+use crate::{
+    error::{Error, Result},
+    words::Lang,
+};
 
 /// What the judge decides by, in the order of [`Features`].
 pub const FEATURES: [&str; 14] = [
-    "score",           // rank score of the best document
-    "score_margin",    // over the next document
-    "share",           // its share in the regression over the nearest points
-    "share_margin",    // over the best other document's
-    "cosine",          // of its nearest point
-    "cosine_margin",   // over the best other document's
-    "chunk",           // cosine of its nearest chunk
-    "terms",           // its keyword score over the question's term weight
-    "terms_margin",    // over the best other document's
-    "agreement",       // 1 when it is first by vectors and by keywords
-    "unknown_terms",   // share of the question's term weight that stands in no document
-    "length",          // ln(1 + distinct terms of the question)
-    "title",           // cosine of its nearest question or alias
-    "explained",       // how much of the question the nearest points explain
+    "score",         // rank score of the best document
+    "score_margin",  // over the next document
+    "share",         // its share in the regression over the nearest points
+    "share_margin",  // over the best other document's
+    "cosine",        // of its nearest point
+    "cosine_margin", // over the best other document's
+    "chunk",         // cosine of its nearest chunk
+    "terms",         // its keyword score over the question's term weight
+    "terms_margin",  // over the best other document's
+    "agreement",     // 1 when it is first by vectors and by keywords
+    "unknown_terms", // share of the question's term weight that stands in no document
+    "length",        // ln(1 + distinct terms of the question)
+    "title",         // cosine of its nearest question or alias
+    "explained",     // how much of the question the nearest points explain
 ];
 
 /// One question's feature values, in the order of [`FEATURES`].
@@ -161,10 +164,18 @@ impl Judge {
     /// # Errors
     /// When it is not JSON of this shape, or was made for other features.
     pub fn parse(json: &str) -> Result<Self> {
-        let judge: Judge = serde_json::from_str(json).map_err(|error| Error::invalid("the judge file", error.to_string(), "a file made by `deskhand eval calibrate`"))?;
-        if judge.features != FEATURES || [&judge.means, &judge.scales, &judge.weights].iter().any(|list| list.len() != FEATURES.len()) {
+        let judge: Judge = serde_json::from_str(json).map_err(|error| {
+            Error::invalid("the judge file", error.to_string(), "a file made by `deskhand eval calibrate`")
+        })?;
+        if judge.features != FEATURES
+            || [&judge.means, &judge.scales, &judge.weights].iter().any(|list| list.len() != FEATURES.len())
+        {
             let found = format!("features {}", judge.features.join(", "));
-            return Err(Error::invalid("the judge file", found, format!("{}; make it anew with `deskhand eval calibrate`", FEATURES.join(", "))));
+            return Err(Error::invalid(
+                "the judge file",
+                found,
+                format!("{}; make it anew with `deskhand eval calibrate`", FEATURES.join(", ")),
+            ));
         }
         Ok(judge)
     }
@@ -295,7 +306,11 @@ impl Calibration {
                 if before.right / before.count < last.right / last.count {
                     break;
                 }
-                let merged = Block { logits: before.logits + last.logits, right: before.right + last.right, count: before.count + last.count };
+                let merged = Block {
+                    logits: before.logits + last.logits,
+                    right: before.right + last.right,
+                    count: before.count + last.count,
+                };
                 blocks.truncate(blocks.len() - 2);
                 blocks.push(merged);
             }
@@ -349,7 +364,8 @@ mod tests {
     }
 
     fn fitted() -> Judge {
-        let rows: Vec<_> = (0..400u64).map(|i| row((i % 100) as f64 / 100.0 + 0.01, (i % 100) + (i * 7 % 40) > 70, i)).collect();
+        let rows: Vec<_> =
+            (0..400u64).map(|i| row((i % 100) as f64 / 100.0 + 0.01, (i % 100) + (i * 7 % 40) > 70, i)).collect();
         let mut judge = Judge::fit(&rows, "calibrated", "test".into());
         judge.thresholds.insert(Lang::En, Thresholds { answer: 0.8, offer: 0.4 });
         judge

@@ -37,7 +37,8 @@ impl Softmax {
             return model;
         }
         // The softmax loss has curvature at most |x|² / 2, so this step never overshoots.
-        let curvature = rows.iter().map(|row| row.features.iter().map(|x| f64::from(x * x)).sum::<f64>()).fold(0.0, f64::max);
+        let curvature =
+            rows.iter().map(|row| row.features.iter().map(|x| f64::from(x * x)).sum::<f64>()).fold(0.0, f64::max);
         let rate = 1.0 / (0.5 * (curvature + 1.0) + decay / total);
         let mut before = model.clone();
         for step in 0..steps {
@@ -114,9 +115,10 @@ mod tests {
     fn it_finds_the_log_odds_of_a_single_feature() {
         // x = 1 is class 1 in 3 of 4 rows, x = 0 in 1 of 4: the difference in log odds is 2 ln 3.
         let (one, zero) = ([1.0f32], [0.0f32]);
-        let rows: Vec<Row> = [(&one, 1), (&one, 1), (&one, 1), (&one, 0), (&zero, 1), (&zero, 0), (&zero, 0), (&zero, 0)]
-            .map(|(features, class)| Row { features, class, weight: 1.0 })
-            .to_vec();
+        let rows: Vec<Row> =
+            [(&one, 1), (&one, 1), (&one, 1), (&one, 0), (&zero, 1), (&zero, 0), (&zero, 0), (&zero, 0)]
+                .map(|(features, class)| Row { features, class, weight: 1.0 })
+                .to_vec();
         let model = Softmax::fit(&rows, 2, 0.0, 2000);
         assert!((model.probabilities(&one)[1] - 0.75).abs() < 1e-3, "{model:?}");
         assert!((model.probabilities(&zero)[1] - 0.25).abs() < 1e-3, "{model:?}");

@@ -114,7 +114,13 @@ pub struct Bot {
 impl Bot {
     /// A bot without knowledge yet: until [`Bot::put_on_shelf`] it sends everyone to a person. Without an embedder it offers
     /// what keywords find; without a generator it quotes.
-    pub fn new(store: Store, embedder: Option<Embedder>, generator: Option<Generator>, guard: Guard, policy: Policy) -> Self {
+    pub fn new(
+        store: Store,
+        embedder: Option<Embedder>,
+        generator: Option<Generator>,
+        guard: Guard,
+        policy: Policy,
+    ) -> Self {
         let running = conversation::Running::new(policy.limit_turns);
         Bot {
             store,
@@ -229,7 +235,9 @@ impl<'a> Turn<'a> {
         self.step("embed", started);
 
         let started = Instant::now();
-        self.retrieved = shelf.retrieve(self.vector.as_deref(), &self.question, self.asked.day, self.bot.policy.product.as_deref()).await?;
+        self.retrieved = shelf
+            .retrieve(self.vector.as_deref(), &self.question, self.asked.day, self.bot.policy.product.as_deref())
+            .await?;
         self.step("retrieve", started);
 
         let started = Instant::now();
@@ -253,7 +261,11 @@ impl<'a> Turn<'a> {
         }
         if own.is_none() {
             // Keywords alone are not enough to answer from.
-            return if self.retrieved.candidates.is_empty() { self.hand_off(Code::Error, None).await } else { self.offer().await };
+            return if self.retrieved.candidates.is_empty() {
+                self.hand_off(Code::Error, None).await
+            } else {
+                self.offer().await
+            };
         }
         match judged.verdict {
             Verdict::Answer => self.answer(&shelf).await,
@@ -293,7 +305,9 @@ impl<'a> Turn<'a> {
                 Some(document) => {
                     let answered = answer::verbatim(&document, None);
                     let document_lang = document.lang;
-                    self.send(Outcome::Answer, Some(Mode::Verbatim), Code::Confident, answered, document_lang).await.map(Some)
+                    self.send(Outcome::Answer, Some(Mode::Verbatim), Code::Confident, answered, document_lang)
+                        .await
+                        .map(Some)
                 }
                 None => self.hand_off(Code::NoKnowledge, None).await.map(Some),
             },
@@ -306,7 +320,8 @@ impl<'a> Turn<'a> {
         let reply = match class {
             _ if class.situation().is_some() => {
                 let secret = Guard::has_secret(&self.question.text);
-                self.card_to_person(if secret { "secret_masked" } else { class.situation().unwrap_or_default() }, class).await?
+                self.card_to_person(if secret { "secret_masked" } else { class.situation().unwrap_or_default() }, class)
+                    .await?
             }
             Class::Human => self.hand_off(Code::Asked, None).await?,
             Class::Account => self.hand_off(Code::Account, None).await?,
@@ -344,7 +359,8 @@ impl<'a> Turn<'a> {
         let mut mode = Mode::Verbatim;
         if let (true, Some(generator)) = (self.bot.policy.composed, &self.bot.generator) {
             let evidence = answer::evidence(&self.retrieved);
-            let composed = answer::compose(generator, &self.question, &evidence, self.bot.policy.limit_answer_tokens).await;
+            let composed =
+                answer::compose(generator, &self.question, &evidence, self.bot.policy.limit_answer_tokens).await;
             match composed {
                 Ok(Some(composed)) => (answered, mode) = (composed, Mode::Composed),
                 Ok(None) => {}
@@ -375,7 +391,14 @@ impl<'a> Turn<'a> {
         Ok(reply)
     }
 
-    async fn send(&mut self, outcome: Outcome, mode: Option<Mode>, code: Code, answered: Answered, lang: Lang) -> Result<Reply> {
+    async fn send(
+        &mut self,
+        outcome: Outcome,
+        mode: Option<Mode>,
+        code: Code,
+        answered: Answered,
+        lang: Lang,
+    ) -> Result<Reply> {
         let mut reply = self.reply(outcome, mode, code, answered.text, answered.citations);
         reply.lang = lang;
         Ok(reply)
@@ -403,7 +426,10 @@ impl<'a> Turn<'a> {
     }
 
     fn find_card(&self, situation: &str) -> Result<Arc<Document>> {
-        let own = self.shelf.as_ref().and_then(|shelf| shelf.document(&format!("card-{situation}"), self.question.lang, self.asked.day));
+        let own = self
+            .shelf
+            .as_ref()
+            .and_then(|shelf| shelf.document(&format!("card-{situation}"), self.question.lang, self.asked.day));
         own.or_else(|| phrases::card(situation, self.question.lang).cloned().map(Arc::new))
             .ok_or_else(|| Error::NotFound { what: "card", id: situation.to_owned() })
     }
@@ -443,7 +469,11 @@ impl<'a> Turn<'a> {
         };
         let suggested = self.retrieved.candidates.first().map(|best| {
             let answered = answer::verbatim(&best.document, best.passage);
-            case::Suggested { document: best.document.id.clone(), revision: best.document.revision.clone(), text: answered.text }
+            case::Suggested {
+                document: best.document.id.clone(),
+                revision: best.document.revision.clone(),
+                text: answered.text,
+            }
         });
         case::write(CaseInput {
             lang: self.bot.policy.case_lang.unwrap_or(self.question.lang),
@@ -478,7 +508,14 @@ impl<'a> Turn<'a> {
         reply
     }
 
-    fn reply(&mut self, outcome: Outcome, mode: Option<Mode>, code: Code, text: String, citations: Vec<Citation>) -> Reply {
+    fn reply(
+        &mut self,
+        outcome: Outcome,
+        mode: Option<Mode>,
+        code: Code,
+        text: String,
+        citations: Vec<Citation>,
+    ) -> Reply {
         let why = case::why(self.question.lang, code, self.confidence, &self.features);
         Reply {
             outcome,

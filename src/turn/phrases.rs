@@ -38,12 +38,26 @@ macro_rules! default_cards {
 
 /// Every situation with its default card, in both languages.
 const DEFAULT_CARDS: &[(&str, Lang, &str)] = default_cards![
-    "leaked_key", "theft", "wrong_transfer", "scam", "malicious_approval", "takeover", "lost_phone", "dispute",
-    "self_harm", "verify_official", "small_talk", "off_topic", "injection", "secret_masked", "no_language",
+    "leaked_key",
+    "theft",
+    "wrong_transfer",
+    "scam",
+    "malicious_approval",
+    "takeover",
+    "lost_phone",
+    "dispute",
+    "self_harm",
+    "verify_official",
+    "small_talk",
+    "off_topic",
+    "injection",
+    "secret_masked",
+    "no_language",
 ];
 
-static CARDS: LazyLock<Vec<Document>> =
-    LazyLock::new(|| DEFAULT_CARDS.iter().map(|(situation, lang, text)| default_card(situation, *lang, text)).collect());
+static CARDS: LazyLock<Vec<Document>> = LazyLock::new(|| {
+    DEFAULT_CARDS.iter().map(|(situation, lang, text)| default_card(situation, *lang, text)).collect()
+});
 
 /// The compiled-in card for `situation` in `lang`; `None` where there is no such situation.
 pub fn card(situation: &str, lang: Lang) -> Option<&'static Document> {
@@ -60,7 +74,8 @@ pub fn situations() -> impl Iterator<Item = &'static str> {
 fn default_card(situation: &str, lang: Lang, text: &str) -> Document {
     let mut parts = text.trim_start_matches("---\n").splitn(2, "\n---\n");
     let (front, body) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    let title = front.lines().find_map(|line| line.strip_prefix("title:")).unwrap_or(situation).trim().trim_matches('"');
+    let title =
+        front.lines().find_map(|line| line.strip_prefix("title:")).unwrap_or(situation).trim().trim_matches('"');
     Document {
         id: format!("card-{situation}"),
         revision: format!("{}-default", env!("CARGO_PKG_VERSION")),

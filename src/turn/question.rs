@@ -45,9 +45,14 @@ impl Question {
     /// # Errors
     /// [`Error::Invalid`] when it is empty or longer than `limit_characters`.
     pub fn check(text: &str, limit_characters: usize) -> Result<Masked> {
-        let visible = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{feff}');
+        let visible =
+            |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{feff}');
         if !text.chars().any(visible) {
-            return Err(Error::invalid("the message", "nothing to read", format!("1 to {limit_characters} characters")));
+            return Err(Error::invalid(
+                "the message",
+                "nothing to read",
+                format!("1 to {limit_characters} characters"),
+            ));
         }
         let length = text.chars().count();
         if length > limit_characters {
@@ -119,7 +124,11 @@ pub fn leans_on_past(text: &str) -> bool {
     });
     let han = text.chars().filter(|c| ('\u{3400}'..='\u{9fff}').contains(c)).count();
     let words = text.split_whitespace().filter(|word| word.is_ascii()).count();
-    if han > 0 { han <= 5 || (han <= 18 && ZH.is_match(text)) } else { words <= 3 || (words <= 12 && EN.is_match(text)) }
+    if han > 0 {
+        han <= 5 || (han <= 18 && ZH.is_match(text))
+    } else {
+        words <= 3 || (words <= 12 && EN.is_match(text))
+    }
 }
 
 #[cfg(test)]
@@ -159,7 +168,8 @@ mod tests {
         let first = safety::mask("tp转账一直打包中");
         let follow = Question::understand(safety::mask("那能不能直接取消不转了"), &[&first], None);
         assert!(follow.carried && follow.search.starts_with("tp转账一直打包中"));
-        let alone = Question::understand(safety::mask("How do I order a physical card for my account?"), &[&first], None);
+        let alone =
+            Question::understand(safety::mask("How do I order a physical card for my account?"), &[&first], None);
         assert!(!alone.carried);
     }
 

@@ -12,13 +12,7 @@ use std::{
 
 use jiff::civil::Date;
 
-use super::{
-    case::Near,
-    judge::Features,
-    question::Question,
-    reply::Offer,
-    shelf::Shelf,
-};
+use super::{case::Near, judge::Features, question::Question, reply::Offer, shelf::Shelf};
 use crate::{
     error::Result,
     index::{Filter, Role, Vector},
@@ -280,7 +274,13 @@ impl Shelf {
     ///
     /// # Errors
     /// Where the index fails: never an empty list instead.
-    pub async fn retrieve(&self, vector: Option<&[f32]>, question: &Question, day: Date, product: Option<&str>) -> Result<Retrieved> {
+    pub async fn retrieve(
+        &self,
+        vector: Option<&[f32]>,
+        question: &Question,
+        day: Date,
+        product: Option<&str>,
+    ) -> Result<Retrieved> {
         let filter = Filter {
             audience: Some(Audience::Customer),
             kinds: vec![Kind::Faq, Kind::Guide, Kind::Notice],
@@ -298,14 +298,24 @@ impl Shelf {
             let full = query.iter().map(|(_, weight)| weight).sum::<f32>().max(1e-6);
             let filter = Filter { lang: Some(lang), roles: vec![Role::Whole], ..filter.clone() };
             for hit in self.index.search_terms(&query, &filter, KEYWORD_HITS).await? {
-                terms.push(TermHit { document: hit.document, lang: hit.lang, span: hit.span, ratio: hit.score.0 / full });
+                terms.push(TermHit {
+                    document: hit.document,
+                    lang: hit.lang,
+                    span: hit.span,
+                    ratio: hit.score.0 / full,
+                });
             }
         }
         let ranked = rank(&dense, &terms);
         let query = self.statistics.frequencies.query(question.lang, &question.search);
         let unknown = self.statistics.frequencies.unknown_share(question.lang, &question.search);
         let features = features(&ranked, &query, unknown);
-        let candidates = ranked.documents.into_iter().take(20).filter_map(|ranked| self.candidate(ranked, question.lang, day)).collect();
+        let candidates = ranked
+            .documents
+            .into_iter()
+            .take(20)
+            .filter_map(|ranked| self.candidate(ranked, question.lang, day))
+            .collect();
         Ok(Retrieved { candidates, features })
     }
 

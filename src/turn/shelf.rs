@@ -28,7 +28,13 @@ pub struct Shelf {
 
 impl Shelf {
     /// Puts documents, index and judge together.
-    pub fn new(generation: String, documents: Vec<Document>, index: Index, statistics: Statistics, judge: Judge) -> Self {
+    pub fn new(
+        generation: String,
+        documents: Vec<Document>,
+        index: Index,
+        statistics: Statistics,
+        judge: Judge,
+    ) -> Self {
         let mut by_id: HashMap<String, BTreeMap<Lang, Arc<Document>>> = HashMap::new();
         for document in documents {
             by_id.entry(document.id.clone()).or_default().insert(document.lang, Arc::new(document));
@@ -50,7 +56,11 @@ impl Shelf {
     /// The document in `lang` if it exists in it and holds on `day`, else in the other language.
     pub fn document(&self, id: &str, lang: Lang, day: Date) -> Option<Arc<Document>> {
         let languages = self.documents.get(id)?;
-        [lang, lang.other()].iter().filter_map(|lang| languages.get(lang)).find(|document| document.holds_on(day)).cloned()
+        [lang, lang.other()]
+            .iter()
+            .filter_map(|lang| languages.get(lang))
+            .find(|document| document.holds_on(day))
+            .cloned()
     }
 
     /// Whether the index behind it answers.
@@ -74,7 +84,11 @@ impl Shelf {
             .iter()
             .skip(1)
             .take(4)
-            .find(|candidate| candidate.document.kind == Kind::Notice && candidate.document.lang == lang && candidate.score >= 0.6 * best.score)
+            .find(|candidate| {
+                candidate.document.kind == Kind::Notice
+                    && candidate.document.lang == lang
+                    && candidate.score >= 0.6 * best.score
+            })
             .map(|candidate| candidate.document.clone())
             .filter(|notice| notice.holds_on(day) && best.document.kind != Kind::Notice)
     }

@@ -71,10 +71,30 @@ fn document(id: &str, audience: Audience, title: &str, body: &str) -> Document {
 fn documents() -> Vec<Document> {
     let customer = Audience::Customer;
     vec![
-        document("withdrawal-time", customer, "How long does a withdrawal to my bank take?", "A withdrawal takes **two** working days."),
-        document("card-limit", customer, "What is the monthly limit of the virtual card?", "The card's monthly limit is 3000 dollars."),
-        document("points-expiry", customer, "When do loyalty points expire?", "Points expire 18 months after they were earned."),
-        document("markup", customer, "Which markup is allowed?", "<script>alert(1)</script>\n\n[bad](javascript:alert(1))"),
+        document(
+            "withdrawal-time",
+            customer,
+            "How long does a withdrawal to my bank take?",
+            "A withdrawal takes **two** working days.",
+        ),
+        document(
+            "card-limit",
+            customer,
+            "What is the monthly limit of the virtual card?",
+            "The card's monthly limit is 3000 dollars.",
+        ),
+        document(
+            "points-expiry",
+            customer,
+            "When do loyalty points expire?",
+            "Points expire 18 months after they were earned.",
+        ),
+        document(
+            "markup",
+            customer,
+            "Which markup is allowed?",
+            "<script>alert(1)</script>\n\n[bad](javascript:alert(1))",
+        ),
         document("internal-note", Audience::Agent, "Internal escalation telephone list", "Call the duty officer."),
     ]
 }
@@ -164,7 +184,8 @@ impl Server {
             None => self.agent.run(request.body(()).unwrap()),
         };
         let mut response = response.unwrap();
-        let headers = response.headers().iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+        let headers =
+            response.headers().iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
         let headers = headers.collect();
         let text = response.body_mut().read_to_string().unwrap();
         Answer { status: response.status().as_u16(), headers, text }
@@ -212,7 +233,8 @@ impl Server {
     /// Asks and waits for the reply.
     fn ask(&self, conversation: &str, body: &Value) -> Event {
         let mut events = self.follow(conversation, 0);
-        let before = self.runtime.block_on(async { self.store.events(conversation.parse().unwrap(), 0).await.unwrap().len() });
+        let before =
+            self.runtime.block_on(async { self.store.events(conversation.parse().unwrap(), 0).await.unwrap().len() });
         let accepted = self.say(conversation, body);
         assert_eq!(accepted.status, 202, "{}", accepted.text);
         events.until(|event| event.id > before as i64 && ["answer", "offer", "handoff"].contains(&event.kind.as_str()))
@@ -232,8 +254,13 @@ async fn bot(folder: &std::path::Path, options: &Options) -> Bot {
         let abilities = embedder.abilities();
         let index = Index::open_embedded(&folder.join("index"), abilities.dims, &abilities.fingerprint).unwrap().index;
         let vectors = Vectors::at(folder.join("vectors"));
-        let press =
-            Press { store: &store, index: &index, embedder: Some(&embedder), vectors: &vectors, on_progress: &|_, _| {} };
+        let press = Press {
+            store: &store,
+            index: &index,
+            embedder: Some(&embedder),
+            vectors: &vectors,
+            on_progress: &|_, _| {},
+        };
         let published = press.replace_all(documents()).await.unwrap();
         let shelf = Shelf::new(published.generation, published.documents, index.clone(), published.statistics, judge());
         bot.put_on_shelf(Some(Arc::new(shelf)));
@@ -407,7 +434,10 @@ fn a_tap_answers_and_a_person_takes_over_and_hands_back() {
     let tapped = server.ask(&conversation, &json!({"choice": {"document": "card-limit"}}));
     assert_eq!((tapped.kind.as_str(), &tapped.data["citations"][0]["document"]), ("answer", &json!("card-limit")));
     let first = server.get(&format!("/v1/conversations/{conversation}/messages")).json();
-    assert_eq!(first["messages"][0]["text"], "What is the monthly limit of the virtual card?", "a tap's text is the title");
+    assert_eq!(
+        first["messages"][0]["text"], "What is the monthly limit of the virtual card?",
+        "a tap's text is the title"
+    );
 
     let mut queue = server.events("/v1/desk/events", &[("authorization", &format!("Bearer {TOKEN}"))]);
     let handoff = server.ask(&conversation, &json!({"choice": "person"}));
@@ -442,7 +472,10 @@ fn a_tap_answers_and_a_person_takes_over_and_hands_back() {
         assert_eq!(sent["repeated"], repeated);
     }
     let said = events.next().unwrap();
-    assert_eq!((&said.kind, &said.data["from"], &said.data["agent"]), (&"message".into(), &json!("agent"), &json!("Ann")));
+    assert_eq!(
+        (&said.kind, &said.data["from"], &said.data["agent"]),
+        (&"message".into(), &json!("agent"), &json!("Ann"))
+    );
     assert_eq!(said.data["text"], reply["text"]);
 
     let closed = server.as_agent("POST", &format!("{ticket}/close"), Some(&ann)).json();
@@ -546,7 +579,11 @@ fn the_desk_opens_with_the_token_only() {
         let headers = [&[("cookie", cookie), ("content-type", "application/json")], more].concat();
         server.call("POST", &take, &headers, Some(act.to_string().as_bytes()))
     };
-    assert_eq!((with(&[]).status, with(&[]).code().as_str()), (403, "forbidden"), "another site's form could send that");
+    assert_eq!(
+        (with(&[]).status, with(&[]).code().as_str()),
+        (403, "forbidden"),
+        "another site's form could send that"
+    );
     assert_eq!(with(&[("x-deskhand", "1")]).status, 200);
 }
 
@@ -631,7 +668,11 @@ fn readiness_says_why_not_and_metrics_hold_no_names() {
     assert_eq!(not_ready.json()["why_not"], json!(["no knowledge is on the shelf"]));
     let conversation = without.conversation();
     let sorry = without.ask(&conversation, &json!({"text": WITHDRAWAL}));
-    assert_eq!((sorry.kind.as_str(), &sorry.data["reason"]["code"]), ("handoff", &json!("error")), "still ends at a person");
+    assert_eq!(
+        (sorry.kind.as_str(), &sorry.data["reason"]["code"]),
+        ("handoff", &json!("error")),
+        "still ends at a person"
+    );
 
     let server = Server::start();
     let ready = server.get("/readyz");
@@ -641,7 +682,11 @@ fn readiness_says_why_not_and_metrics_hold_no_names() {
     server.ask(&conversation, &json!({"choice": "person"}));
     std::thread::sleep(Duration::from_millis(50));
     let metrics = server.get("/metrics").text;
-    for expected in ["deskhand_turns_total{outcome=\"handoff\",code=\"asked\"}", "deskhand_turn_seconds_bucket", "deskhand_tickets{state=\"open\"} "] {
+    for expected in [
+        "deskhand_turns_total{outcome=\"handoff\",code=\"asked\"}",
+        "deskhand_turn_seconds_bucket",
+        "deskhand_tickets{state=\"open\"} ",
+    ] {
         assert!(metrics.contains(expected), "{expected} not in {metrics}");
     }
     assert!(!metrics.contains(&conversation), "{metrics}");
@@ -653,7 +698,8 @@ fn a_stop_lets_the_turn_in_flight_end_and_its_reader_hear_it() {
     let conversation = server.conversation();
     let mut events = server.follow(&conversation, 0);
     assert_eq!(server.say(&conversation, &json!({"text": WITHDRAWAL})).status, 202);
-    let reader = std::thread::spawn(move || std::iter::from_fn(|| events.next()).map(|event| event.kind).collect::<Vec<_>>());
+    let reader =
+        std::thread::spawn(move || std::iter::from_fn(|| events.next()).map(|event| event.kind).collect::<Vec<_>>());
     std::thread::sleep(Duration::from_millis(150));
     let started = Instant::now();
     server.stop().unwrap();
@@ -666,7 +712,11 @@ fn a_stop_lets_the_turn_in_flight_end_and_its_reader_hear_it() {
 #[test]
 fn a_broken_request_does_not_reach_the_routes() {
     let server = Server::start();
-    for garbage in [&b"\x16\x03\x01\x02\x00\x01"[..], b"GET\r\n\r\n", b"POST /v1/conversations HTTP/1.1\r\nhost: x\r\ncontent-length: -5\r\n\r\n"] {
+    for garbage in [
+        &b"\x16\x03\x01\x02\x00\x01"[..],
+        b"GET\r\n\r\n",
+        b"POST /v1/conversations HTTP/1.1\r\nhost: x\r\ncontent-length: -5\r\n\r\n",
+    ] {
         let mut stream = TcpStream::connect(server.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         stream.write_all(garbage).unwrap();
