@@ -255,7 +255,7 @@ async fn load_embedder(settings: &Settings, progress: &Progress) -> Result<Optio
     if name == "none" {
         return Ok(None);
     }
-    let (progress, queue) = (progress.clone(), settings.model.queue_limit);
+    let (progress, queue) = (*progress, settings.model.queue_limit);
     blocking(move || {
         let path = Models::from_env()?.fetch(&name, &progress)?;
         Ok(Some(Embedder::start(Box::new(LocalEmbedder::load(&path)?), queue)?))
@@ -264,7 +264,7 @@ async fn load_embedder(settings: &Settings, progress: &Progress) -> Result<Optio
 }
 
 async fn load_generator(settings: &Settings, progress: &Progress) -> Result<Generator> {
-    let (name, progress) = (settings.model.generator.clone(), progress.clone());
+    let (name, progress) = (settings.model.generator.clone(), *progress);
     blocking(move || {
         let path = Models::from_env()?.fetch(&name, &progress)?;
         let model = LocalGenerator::load(&path, GENERATOR_TOKENS, Sampling::Greedy)?;

@@ -58,7 +58,10 @@ impl Shard {
     /// Lets go of the files; again does nothing.
     pub fn close(&mut self) {
         let engine = self.0.take();
-        if let Err(error) = guarded("closing", || Ok(drop(engine))) {
+        if let Err(error) = guarded("closing", || {
+            drop(engine);
+            Ok(())
+        }) {
             tracing::warn!(error = %chain(&error), "an index shard did not close cleanly");
         }
     }

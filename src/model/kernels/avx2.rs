@@ -1,5 +1,7 @@
 //! How does a processor with AVX2 and FMA multiply? Four tokens times eight rows at a time, all sums in registers.
 
+#![expect(clippy::needless_range_loop, reason = "an index runs over several register blocks at once")]
+
 use std::arch::x86_64::{
     __m256, __m256i, _mm256_add_epi16, _mm256_cvtepi32_ps, _mm256_fmadd_ps, _mm256_madd_epi16, _mm256_maddubs_epi16,
     _mm256_mul_ps, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256,

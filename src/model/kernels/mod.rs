@@ -96,7 +96,10 @@ impl Weight {
     pub(super) fn from_q4_0(parts: &[&[u8]], columns: usize) -> Result<Self, String> {
         let blocks = columns / BLOCK;
         let row_bytes = blocks * Q4_0_BYTES;
-        if blocks == 0 || columns % BLOCK != 0 || parts.iter().any(|part| part.len() % row_bytes != 0) {
+        if blocks == 0
+            || !columns.is_multiple_of(BLOCK)
+            || parts.iter().any(|part| !part.len().is_multiple_of(row_bytes))
+        {
             return Err(format!("a weight of {columns} columns cannot be cut into blocks of {BLOCK}"));
         }
         let rows = parts.iter().map(|part| part.len() / row_bytes).sum::<usize>();
@@ -167,7 +170,10 @@ impl Activations {
     /// Rounds `values` (`[tokens, columns]` f32, `columns` a multiple of 32) to int8: error at most 1/254 of the
     /// largest of each block.
     pub(super) fn of(values: &[f32], columns: usize) -> Self {
-        assert!(columns > 0 && columns % BLOCK == 0 && values.len() % columns == 0, "shape of activations");
+        assert!(
+            columns > 0 && columns.is_multiple_of(BLOCK) && values.len().is_multiple_of(columns),
+            "shape of activations"
+        );
         let (tokens, blocks) = (values.len() / columns, columns / BLOCK);
         let mut blocks_of_tokens = vec![TokenBlock::default(); tokens * blocks];
         if values.len() < QUANTISE_PARALLEL_FROM {
@@ -281,7 +287,7 @@ fn body() -> Body {
 /// * `c`: `[QUERIES, width]`
 pub(super) fn small_product(a: &[f32], a_width: usize, b: &[f32], width: usize, c: &mut [f32]) {
     let rows = b.len() / width;
-    assert!(width % LANES == 0 && c.len() == QUERIES * width, "shape of a small product");
+    assert!(width.is_multiple_of(LANES) && c.len() == QUERIES * width, "shape of a small product");
     let a: [&[f32]; QUERIES] = std::array::from_fn(|query| &a[query * a_width..][..rows]);
     #[cfg(target_arch = "x86_64")]
     if avx2::is_here() {
