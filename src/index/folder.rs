@@ -10,6 +10,7 @@
 //! The marker is the one thing that is ever replaced, by a rename: it names a whole shard or it names the one before.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     path::{Path, PathBuf},
 };
@@ -181,14 +182,51 @@ pub fn digest(folder: &Path) -> Result<String> {
         let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
         hash.update((name.len() as u64).to_be_bytes());
         hash.update(name);
-        let length = for_each_filled_block(&path, |at, block| {
-            hash.update(at.to_be_bytes());
-            hash.update(block);
-            Ok(())
-        });
-        hash.update(length.map_err(Error::file("reading", &path))?.to_be_bytes());
+        hash_file(&path, &mut hash).map_err(Error::file("reading", &path))?;
     }
     Ok(hex::encode(hash.finalize()))
+}
+
+fn hash_file(path: &Path, hash: &mut Sha256) -> std::io::Result<()> {
+    if path.extension().is_some_and(|extension| extension == "json") {
+        let text = std::fs::read(path)?;
+        // The engine writes its maps in another order each time it flushes.
+        match serde_json::from_slice::<serde_json::Value>(&text) {
+            Ok(value) => hash_json(&value, hash),
+            Err(_) => hash.update(&text),
+        }
+        return Ok(());
+    }
+    let length = for_each_filled_block(path, |at, block| {
+        hash.update(at.to_be_bytes());
+        hash.update(block);
+        Ok(())
+    })?;
+    hash.update(length.to_be_bytes());
+    Ok(())
+}
+
+/// The same for the same content, in whatever order the keys stand.
+fn hash_json(value: &serde_json::Value, hash: &mut Sha256) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            hash.update("{");
+            for (key, value) in fields.iter().collect::<BTreeMap<_, _>>() {
+                hash.update(format!("{key:?}:"));
+                hash_json(value, hash);
+            }
+            hash.update("}");
+        }
+        serde_json::Value::Array(items) => {
+            hash.update("[");
+            for item in items {
+                hash_json(item, hash);
+                hash.update(",");
+            }
+            hash.update("]");
+        }
+        plain => hash.update(plain.to_string()),
+    }
 }
 
 /// The files of a shard in order, but for its log, our lock and the engine's settings (which we hand in anew).
@@ -297,6 +335,13 @@ mod tests {
         assert!(!to.join(LOG_FOLDER).exists());
         assert!(size_bytes(&to) <= size_bytes(&from));
         assert_eq!(digest(&to).unwrap(), digest(&from).unwrap());
+        std::fs::write(from.join("settings.json"), r#"{"a": [1, {"x": 2, "y": 3}], "b": 4}"#).unwrap();
+        std::fs::write(to.join("settings.json"), r#"{"b": 4, "a": [1, {"y": 3, "x": 2}]}"#).unwrap();
+        assert_eq!(digest(&to).unwrap(), digest(&from).unwrap());
+        std::fs::write(to.join("settings.json"), r#"{"b": 4, "a": [1, {"y": 3, "x": 5}]}"#).unwrap();
+        assert_ne!(digest(&to).unwrap(), digest(&from).unwrap());
+        std::fs::remove_file(to.join("settings.json")).unwrap();
+        std::fs::remove_file(from.join("settings.json")).unwrap();
         std::fs::write(to.join("empty"), [0]).unwrap();
         assert_ne!(digest(&to).unwrap(), digest(&from).unwrap());
     }

@@ -406,6 +406,14 @@ async fn an_embedded_index_is_there_after_close_and_after_drop() {
     assert_eq!(index.marker(), Some(marker.clone()));
     assert_eq!(Marker::read(folder.path()), Some(marker));
     check_scores(&index, &points, DIMENSIONS).await;
+    index.close().await.unwrap();
+    // Opening, searching and closing leave the files as they were, also where the engine writes some anew.
+    for _ in 0..4 {
+        let index = ready(folder.path());
+        assert_eq!(index.search_terms(&points[0].terms, &Filter::default(), 1).await.unwrap().len(), 1);
+        index.close().await.unwrap();
+    }
+    let index = ready(folder.path());
     index.update("two", vec![], vec![("document-1".into(), Lang::En)]).await.unwrap();
     drop(index);
 

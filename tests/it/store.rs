@@ -542,6 +542,7 @@ async fn check_after_kill(path: &Path, acknowledged: &[(Uuid, i64, Uuid)], round
     let mut conversations: Vec<Uuid> = acknowledged.iter().map(|(conversation, ..)| *conversation).collect();
     conversations.sort_unstable();
     conversations.dedup();
+    let unanswered = store.unanswered().await.unwrap();
     for id in conversations {
         let messages = store.messages(id, 0).await.unwrap();
         let numbers: Vec<_> = messages.iter().map(|message| message.seq).collect();
@@ -563,7 +564,6 @@ async fn check_after_kill(path: &Path, acknowledged: &[(Uuid, i64, Uuid)], round
         let covered = replies.last().map_or(0, |reply| reply.seq);
         let expected =
             messages.iter().filter(|message| message.role == Role::Customer && message.seq > covered).count();
-        let unanswered = store.unanswered().await.unwrap();
         assert_eq!(unanswered.iter().filter(|(conversation, _)| conversation.id == id).count(), expected);
         // The customer's app sends again what it saw no answer for.
         if let Some(first) = messages.iter().find(|message| message.key.is_some()) {

@@ -1,5 +1,7 @@
 //! Conversations with their messages and events, and whole turns.
 
+use std::collections::HashMap;
+
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 use uuid::Uuid;
 
@@ -129,13 +131,22 @@ impl Sqlite {
         .fetch_all(&mut *reader)
         .await
         .map_err(self.failed(act))?;
-        let mut found = Vec::with_capacity(rows.len());
+        let messages: Vec<Message> = rows.iter().map(message).collect::<Result<_, _>>().map_err(self.failed(act))?;
+        let rows = sqlx::query(
+            "SELECT * FROM conversations
+             WHERE state = 'bot' AND id IN (SELECT conversation FROM messages WHERE answered = 0)",
+        )
+        .fetch_all(&mut *reader)
+        .await
+        .map_err(self.failed(act))?;
+        let mut conversations = HashMap::with_capacity(rows.len());
         for row in &rows {
-            let message = message(row).map_err(self.failed(act))?;
-            let conversation = get_conversation(&mut reader, message.conversation).await.map_err(self.failed(act))?;
-            found.push((conversation, message));
+            let conversation = conversation(row).map_err(self.failed(act))?;
+            conversations.insert(conversation.id, conversation);
         }
-        Ok(found)
+        // One that is gone from the second list was answered or handed over between the two.
+        let with_conversation = |message: Message| Some((conversations.get(&message.conversation)?.clone(), message));
+        Ok(messages.into_iter().filter_map(with_conversation).collect())
     }
 
     pub(in crate::store) async fn write_turn(&self, turn: NewTurn) -> Result<TurnWritten> {
