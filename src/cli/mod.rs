@@ -235,10 +235,11 @@ fn hint(error: &Error) -> Option<&'static str> {
     }
 }
 
-/// Logs go to stderr: stdout is for answers. `quiet` keeps a one-shot command to warnings.
+/// Logs go to stderr: stdout is for answers. `quiet` keeps a one-shot command to warnings. The index engine warns about
+/// its own start at every shard; it is heard when the level names it.
 fn start_log(settings: &Settings, quiet: bool) -> Result<()> {
     let level = if quiet { "warn" } else { settings.log.level.as_str() };
-    let filter = EnvFilter::try_new(level).map_err(|_| {
+    let filter = EnvFilter::try_new(format!("qdrant_edge=error,{level}")).map_err(|_| {
         Error::Settings(vec![format!(
             "  log.level: found `{level}`, expected a level such as info, or info,deskhand::turn=debug"
         )])

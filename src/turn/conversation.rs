@@ -179,7 +179,7 @@ impl Bot {
                 Ok(reply) => reply,
                 Err(error) => {
                     // The message stays unanswered in the store and is taken up at the next start.
-                    tracing::error!(%conversation, "a turn could not be stored: {}", error::chain(&error));
+                    tracing::error!("a turn could not be stored: {}", error::chain(&error));
                     None
                 }
             }
@@ -197,7 +197,7 @@ impl Bot {
         self.store.add_events(conversation, vec![step]).await?;
         let mut reply = self.turn(asked).await;
         if messages.len() > self.policy.limit_messages && reply.outcome != Outcome::Handoff {
-            tracing::info!(%conversation, messages = messages.len(), "a long conversation");
+            tracing::info!(messages = messages.len(), "a long conversation");
         }
         let ticket = self.ticket(conversation, &mut reply).await?;
         let text = safety::mask_document(&reply.text);

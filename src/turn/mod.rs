@@ -174,7 +174,7 @@ impl Bot {
         let reply = match turn.run().await {
             Ok(reply) => reply,
             Err(error) => {
-                tracing::error!(conversation = %asked.conversation, "a turn failed: {}", error::chain(&error));
+                tracing::error!("a turn failed: {}", error::chain(&error));
                 turn.failed()
             }
         };
@@ -289,7 +289,7 @@ impl<'a> Turn<'a> {
                 (own, search)
             }
             Err(error) => {
-                tracing::error!(conversation = %self.asked.conversation, "searching by keywords only: {}", error::chain(&error));
+                tracing::error!("searching by keywords only: {}", error::chain(&error));
                 (None, None)
             }
         }

@@ -14,7 +14,7 @@ use deskhand::{
     index::Index,
     knowledge::{publish::Press, vectors::Vectors},
     model::{Embed, EmbedAbilities, Embedder, Side, TokenCounter, scripted::ScriptedEmbedder},
-    safety::mask,
+    safety::{mask, mask_document},
     store::{NewEvent, Store, StoreOptions},
     turn::{
         Bot, Policy,
@@ -59,7 +59,7 @@ fn document(id: &str, audience: Audience, title: &str, body: &str) -> Document {
         audience,
         title: mask(title),
         aliases: Vec::new(),
-        body: mask(body),
+        body: mask_document(body),
         tags: Vec::new(),
         product: None,
         valid_from: None,

@@ -477,6 +477,7 @@ async fn other_weights_or_damage_ask_for_a_rebuild_and_get_one() {
         std::fs::write(file, whole).unwrap();
     }
     // The log is read by nobody: what a kill leaves of it does not matter.
+    std::fs::create_dir_all(shard.join("wal")).unwrap();
     std::fs::write(shard.join("wal").join("open-1"), "torn").unwrap();
     assert_eq!(ready(folder.path()).count().await.unwrap(), 60);
 }
