@@ -1,7 +1,7 @@
 //! The words of an answer: the approved text as it stands, or composed sentence by sentence from the evidence.
 //!
 //! Verbatim: a short document whole; of a long one the section, or the paragraphs, around the passage that was found,
-//! with a link to the rest. Composed: the generator writes, and every sentence passes [`ground`](super::ground)
+//! and its citation says that there is more. Composed: the generator writes, and every sentence passes [`ground`](super::ground)
 //! before it is sent; one that is not held up ends the answer, and without a sentence left the approved text is sent.
 
 use std::{ops::ControlFlow, sync::Arc};
@@ -13,11 +13,17 @@ use crate::{
     error::{Error, Result},
     model::{Ask, Generator, Message, Prompt, Speaker},
     safety::{self, injection},
-    words::{Document, Kind, Lang, Span},
+    words::{Document, Lang, Span},
 };
 
-/// Longest text, in characters, that is quoted whole: about one screen of a phone.
-const WHOLE_CHARACTERS: usize = 900;
+/// Longest text, in characters, that is quoted whole: about one screen of a phone. A Chinese character is as wide as two
+/// Latin ones.
+const fn screen(lang: Lang) -> usize {
+    match lang {
+        Lang::Zh => 450,
+        Lang::En => 900,
+    }
+}
 
 /// The customer's text and where it comes from.
 #[derive(Debug, Clone)]
@@ -33,18 +39,11 @@ pub fn verbatim(document: &Arc<Document>, passage: Option<Span>) -> Answered {
     let body = document.body.as_str();
     let points: Vec<char> = body.chars().collect();
     let whole = trimmed(&points, Span { start: 0, end: points.len() });
-    let long = whole.end.saturating_sub(whole.start) > WHOLE_CHARACTERS || document.kind == Kind::Guide;
-    let part = if long { part_around(&points, passage.unwrap_or(Span { start: 0, end: 0 })) } else { whole };
-    let mut text: String = points[part.start..part.end].iter().collect();
-    let citation = cite(document, part, text.clone());
-    if part != whole {
-        text.push_str(&format!(
-            "\n\n[{}](/v1/documents/{}?lang={})",
-            phrase(document.lang, "more_link"),
-            document.id,
-            document.lang
-        ));
-    }
+    let screen = screen(document.lang);
+    let long = whole.end.saturating_sub(whole.start) > screen;
+    let part = if long { part_around(&points, passage.unwrap_or(Span { start: 0, end: 0 }), screen) } else { whole };
+    let text: String = points[part.start..part.end].iter().collect();
+    let citation = Citation { whole: part == whole, ..cite(document, part, text.clone()) };
     Answered { text, citations: vec![citation] }
 }
 
@@ -157,26 +156,28 @@ fn cite(document: &Document, part: Span, quote: String) -> Citation {
         quote,
         start: part.start,
         end: part.end,
+        whole: false,
     }
 }
 
-/// The part of a long text that is quoted: the section that holds `passage`, or its paragraphs nearest to it.
-fn part_around(points: &[char], passage: Span) -> Span {
+/// The part of a long text that is quoted: the section that holds `passage`, or its paragraphs nearest to it, of about
+/// `screen` characters.
+fn part_around(points: &[char], passage: Span, screen: usize) -> Span {
     let section = section_of(points, passage.start);
-    if section.end - section.start <= WHOLE_CHARACTERS {
+    if section.end - section.start <= screen {
         return section;
     }
     let paragraphs = paragraphs(points, section);
     let at = paragraphs.iter().rposition(|paragraph| paragraph.start <= passage.start).unwrap_or(0);
     let mut last = at;
     while last + 1 < paragraphs.len()
-        && (paragraphs[last].end < passage.end || paragraphs[last + 1].end - paragraphs[at].start <= WHOLE_CHARACTERS)
-        && paragraphs[last + 1].end - paragraphs[at].start <= 2 * WHOLE_CHARACTERS
+        && (paragraphs[last].end < passage.end || paragraphs[last + 1].end - paragraphs[at].start <= screen)
+        && paragraphs[last + 1].end - paragraphs[at].start <= 2 * screen
     {
         last += 1;
     }
     let mut first = at;
-    while first > 0 && paragraphs[last].end - paragraphs[first - 1].start <= WHOLE_CHARACTERS {
+    while first > 0 && paragraphs[last].end - paragraphs[first - 1].start <= screen {
         first -= 1;
     }
     match paragraphs.get(first) {
@@ -237,7 +238,10 @@ fn trimmed(points: &[char], mut span: Span) -> Span {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{safety::mask, words::Audience};
+    use crate::{
+        safety::mask,
+        words::{Audience, Kind},
+    };
 
     fn document(kind: Kind, body: &str) -> Arc<Document> {
         Arc::new(Document {
@@ -262,15 +266,17 @@ mod tests {
         let answered = verbatim(&document(Kind::Faq, "\nFive days.\n\nNo fee.\n"), Some(Span { start: 12, end: 19 }));
         assert_eq!(answered.text, "Five days.\n\nNo fee.");
         assert_eq!((answered.citations[0].start, answered.citations[0].end), (1, 20));
+        assert!(answered.citations[0].whole);
     }
 
     #[test]
-    fn a_guide_is_quoted_by_section_with_a_link() {
-        let body = "Intro.\n\n## First\n\nDo this.\n\n## Second\n\nDo that.\n";
+    fn a_long_guide_is_quoted_by_section_and_says_that_there_is_more() {
+        let body = format!("Intro.\n\n## First\n\n{}\n\n## Second\n\nDo that.\n", "Do this. ".repeat(120));
         let at = body.find("that").unwrap();
-        let answered = verbatim(&document(Kind::Guide, body), Some(Span { start: at, end: at + 4 }));
+        let answered = verbatim(&document(Kind::Guide, &body), Some(Span { start: at, end: at + 4 }));
         assert_eq!(answered.citations[0].quote, "## Second\n\nDo that.");
-        assert!(answered.text.contains("/v1/documents/d?lang=en"));
+        assert_eq!(answered.text, answered.citations[0].quote, "nothing is said that the citation does not hold");
+        assert!(!answered.citations[0].whole);
     }
 
     proptest::proptest! {
@@ -283,7 +289,7 @@ mod tests {
             let citation = &answered.citations[0];
             let stored = Span { start: citation.start, end: citation.end };
             proptest::prop_assert_eq!(stored.of(document.body.as_str()), citation.quote.as_str());
-            proptest::prop_assert!(citation.quote.chars().count() <= 2 * WHOLE_CHARACTERS || !citation.quote.contains('\n'));
+            proptest::prop_assert!(citation.quote.chars().count() <= 2 * screen(Lang::En) || !citation.quote.contains('\n'));
         }
     }
 }

@@ -104,6 +104,9 @@ pub struct Citation {
     pub start: usize,
     /// One past the last code point.
     pub end: usize,
+    /// Whether this is all of the document's text; if not, the reader is shown where the rest is.
+    #[serde(default)]
+    pub whole: bool,
 }
 
 /// A question to tap.
