@@ -246,6 +246,10 @@ pub(super) fn eval_bless(json: &Path, baseline: &Path, why: &str) -> Result<Exit
     let mut report: Report = serde_json::from_str(&text)
         .map_err(|error| Error::invalid("the run", error.to_string(), "a JSON written by `deskhand eval run`"))?;
     report.how.facts.insert("blessed_because".to_owned(), why.to_owned());
+    report.comparison = None;
+    for record in &mut report.records {
+        record.did = record.did.clone().for_baseline();
+    }
     let out = serde_json::to_vec(&report).map_err(Error::outside("writing the baseline"))?;
     std::fs::write(baseline, out).map_err(Error::file("writing", baseline))?;
     println!("{} is the baseline now: {why}", baseline.display());

@@ -13,6 +13,11 @@ use crate::words::Lang;
 /// Documents of a ranking that are kept: enough for the figures and for blame.
 pub const KEPT_RANKS: usize = 20;
 
+/// Ranks that a baseline keeps: mrr_at_10 looks no further.
+const BASELINE_RANKS: usize = 10;
+/// Characters of a sent text that a baseline keeps.
+const BASELINE_CHARACTERS: usize = 80;
+
 /// A question with its label, and what the turn made of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -171,6 +176,19 @@ impl Label {
     /// Whether a handoff is needed, for `handoff_recall`: nothing else is right.
     pub fn handoff_is_needed(&self) -> bool {
         self.right_endings() == [Ending::Handoff]
+    }
+}
+
+impl Did {
+    /// What a baseline keeps: enough for every figure of a comparison and for reading a flip.
+    pub fn for_baseline(mut self) -> Did {
+        self.vector.clear();
+        self.features.clear();
+        self.steps.clear();
+        self.why.clear();
+        self.ranking.truncate(BASELINE_RANKS);
+        self.text = self.text.chars().take(BASELINE_CHARACTERS).collect();
+        self
     }
 }
 

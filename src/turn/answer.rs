@@ -165,7 +165,7 @@ fn cite(document: &Document, part: Span, quote: String) -> Citation {
 fn part_around(points: &[char], passage: Span, screen: usize) -> Span {
     let section = section_of(points, passage.start);
     if section.end - section.start <= screen {
-        return section;
+        return with_what_follows(points, section, screen);
     }
     let paragraphs = paragraphs(points, section);
     let at = paragraphs.iter().rposition(|paragraph| paragraph.start <= passage.start).unwrap_or(0);
@@ -184,6 +184,18 @@ fn part_around(points: &[char], passage: Span, screen: usize) -> Span {
         Some(start) => Span { start: start.start, end: paragraphs[last].end },
         None => section,
     }
+}
+
+/// The section and those after it, as long as they fit on the screen together.
+fn with_what_follows(points: &[char], mut section: Span, screen: usize) -> Span {
+    while let Some(gap) = points[section.end..].iter().position(|c| !c.is_whitespace()) {
+        let next = section_of(points, section.end + gap);
+        if next.end - section.start > screen {
+            break;
+        }
+        section.end = next.end;
+    }
+    section
 }
 
 /// From the heading at or before `at` to the next heading.

@@ -349,7 +349,9 @@ impl Shelf {
 
     fn candidate(&self, ranked: Ranked, lang: Lang, day: Date) -> Option<Candidate> {
         let document = self.document(&ranked.document, lang, day)?;
-        let passage = ranked.passages.get(&document.lang).map(|(_, span)| *span);
+        // A question that is nearest to the title asks for the document from its beginning.
+        let inside = ranked.passages.get(&document.lang).filter(|(nearness, _)| f64::from(*nearness) > ranked.title);
+        let passage = inside.map(|(_, span)| *span);
         Some(Candidate { document, score: ranked.score, cosine: ranked.cosine, terms: ranked.terms, passage })
     }
 }
