@@ -21,8 +21,8 @@ class DeskhandChat extends HTMLElement {
     this.server = (this.getAttribute("server") || HERE.origin).replace(/\/$/, "");
     if (this.server === location.origin) this.server = "";
     this.store = `deskhand:${this.server || location.origin}`;
-    this.lang = memory.get(`${this.store}:lang`) || langOf(this.getAttribute("lang") || navigator.language);
-    this.id = memory.get(this.store);
+    this.language = memory.get(`${this.store}:lang`) || langOf(this.getAttribute("lang") || navigator.language);
+    this.conversation = memory.get(this.store);
     this.attachShadow({ mode: "open" }).adoptedStyleSheets = [STYLE];
     if (memory.get(`${this.store}:large`)) this.setAttribute("large", "");
     this.reset();
@@ -48,7 +48,7 @@ class DeskhandChat extends HTMLElement {
   }
 
   get words() {
-    return WORDS[this.lang];
+    return WORDS[this.language];
   }
 
   // What stands on the screen.
@@ -73,11 +73,11 @@ class DeskhandChat extends HTMLElement {
     this.person = h("button", { type: "button", class: "person", onclick: () => this.send(this.words.person, "person") }, t.person);
     const small = (label, act, more = {}) => h("button", { type: "button", class: "small", onclick: act, ...more }, label);
     this.shadowRoot.replaceChildren(
-      h("section", { class: "chat", lang: this.lang === "zh" ? "zh-Hans" : "en", "aria-label": t.title },
+      h("section", { class: "chat", lang: this.language === "zh" ? "zh-Hans" : "en", "aria-label": t.title },
         h("header", {},
           h("strong", {}, t.title),
           small("A+", () => this.enlarge(), { "aria-label": t.larger, title: t.larger, "aria-pressed": String(this.hasAttribute("large")) }),
-          small(t.switch, () => this.speak(this.lang === "zh" ? "en" : "zh"), { lang: this.lang === "zh" ? "en" : "zh-Hans" }),
+          small(t.switch, () => this.speak(this.language === "zh" ? "en" : "zh"), { lang: this.language === "zh" ? "en" : "zh-Hans" }),
           small(t.again, () => this.again())),
         h("p", { class: "safety" }, t.safety),
         this.status, this.log, this.hint,
@@ -90,7 +90,7 @@ class DeskhandChat extends HTMLElement {
   }
 
   speak(lang) {
-    this.lang = lang;
+    this.language = lang;
     memory.set(`${this.store}:lang`, lang);
     this.build();
     this.input.focus();
@@ -160,7 +160,7 @@ class DeskhandChat extends HTMLElement {
     if (entry.from === "bot" && entry.reply) return this.replyNode(entry.reply);
     const node = this.bubble(entry.from, h("p", { class: "plain" }, entry.text));
     if (entry.from === "agent" && entry.agent) node.firstChild.textContent = `${t.agent} · ${entry.agent}`;
-    if (entry.at) node.append(h("time", {}, clock(entry.at, this.lang)));
+    if (entry.at) node.append(h("time", {}, clock(entry.at, this.language)));
     if (entry.sending) node.classList.add("sending");
     if (entry.hidden) node.append(h("p", { class: "note" }, t.hidden));
     if (entry.failed) {
@@ -246,9 +246,9 @@ class DeskhandChat extends HTMLElement {
   async postNow(entry) {
     for (let tries = 0; ; tries += 1) {
       try {
-        if (!this.id) await this.start();
+        if (!this.conversation) await this.start();
         const body = JSON.stringify({ text: entry.text, choice: entry.choice });
-        const path = `/v1/conversations/${this.id}/messages`;
+        const path = `/v1/conversations/${this.conversation}/messages`;
         const response = await this.fetch(path, { method: "POST", body, headers: { "idempotency-key": entry.key } });
         if (response.ok) {
           entry.sending = false;
@@ -279,17 +279,17 @@ class DeskhandChat extends HTMLElement {
   }
 
   async start() {
-    const response = await this.fetch("/v1/conversations", { method: "POST", body: JSON.stringify({ lang: this.lang, channel: "web" }) });
+    const response = await this.fetch("/v1/conversations", { method: "POST", body: JSON.stringify({ lang: this.language, channel: "web" }) });
     if (!response.ok) throw new Error(`HTTP ${response.status}`);
-    this.id = (await response.json()).id;
-    memory.set(this.store, this.id);
+    this.conversation = (await response.json()).id;
+    memory.set(this.store, this.conversation);
     this.listen();
   }
 
   again() {
     if (this.history.length && !confirm(this.words.againAsk)) return;
     this.events?.close();
-    this.id = null;
+    this.conversation = null;
     memory.set(this.store, null);
     this.reset();
     this.build();
@@ -304,19 +304,19 @@ class DeskhandChat extends HTMLElement {
   // What comes back.
 
   async resume() {
-    if (!this.id) return;
-    const id = this.id;
+    if (!this.conversation) return;
+    const conversation = this.conversation;
     try {
-      const response = await this.fetch(`/v1/conversations/${id}/messages`);
+      const response = await this.fetch(`/v1/conversations/${conversation}/messages`);
       if (response.status === 404) {
         // The server has forgotten it: begin anew rather than speak into the void.
-        this.id = null;
+        this.conversation = null;
         memory.set(this.store, null);
         return;
       }
       if (!response.ok) throw new Error(`HTTP ${response.status}`);
       const found = await response.json();
-      if (this.id !== id) return;
+      if (this.conversation !== conversation) return;
       this.state = found.state;
       this.ticket = found.ticket;
       this.last = found.last_event;
@@ -338,7 +338,7 @@ class DeskhandChat extends HTMLElement {
 
   listen() {
     this.events?.close();
-    const events = new EventSource(`${this.server}/v1/conversations/${this.id}/events?after=${this.last}`);
+    const events = new EventSource(`${this.server}/v1/conversations/${this.conversation}/events?after=${this.last}`);
     this.events = events;
     events.onopen = () => { this.tries = 0; this.setOffline(false); };
     for (const kind of EVENTS) {
