@@ -3,7 +3,7 @@
 export const WORDS = {
   en: {
     title: "Support",
-    about: "Answers from the official help documents",
+    about: "Answers from the help documents",
     log: "Conversation",
     hello: "Hello. Ask about the app in your own words; answers come from the official help documents, with their sources. A person is one tap away at any time.",
     safety: "Never send your seed phrase, private key, password or one-time code, not even as a picture. We never ask for them.",
@@ -37,8 +37,8 @@ export const WORDS = {
     retry: "Try again",
     edit: "Edit",
     offline: "Connection lost. Reconnecting…",
-    again: "New conversation",
-    againAsk: "Start a new conversation? This one leaves the screen.",
+    again: "New chat",
+    againAsk: "Start a new chat? This one leaves the screen.",
     stay: "Cancel",
     switch: "中文",
     larger: "Larger text",
