@@ -98,8 +98,8 @@ function frame() {
         h("button", { type: "button", onclick: inOtherLanguage }, t.switch),
         h("button", { type: "button", onclick: signOut }, t.signOut)),
       parts.tabs, parts.status, parts.list, parts.news),
-    parts.ticket);
-  document.body.replaceChildren(parts.desk, parts.problem);
+    h("div", { class: "right" }, parts.problem, parts.ticket));
+  document.body.replaceChildren(parts.desk);
   parts.desk.classList.toggle("reading", Boolean(desk.open));
   showStatus();
 }

@@ -135,7 +135,7 @@ class DeskhandChat extends HTMLElement {
     const parts = [];
     if (this.offline) parts.push(t.offline);
     if (this.ticket) parts.push(`${t.caseNumber} ${this.ticket}`);
-    if (this.state === "person") parts.push(this.agent ? `${this.agent} ${t.joined}` : t.waiting);
+    if (this.state === "person") parts.push(this.agent ? `${this.agent} ${t.here}` : t.waiting);
     const text = parts.join(" · ") || t.about;
     if (this.status.textContent !== text) this.status.textContent = text;
     if (this.state === "person" && this.shadowRoot.activeElement === this.person) this.log.focus();
