@@ -28,12 +28,17 @@ pub struct Answered {
     pub citations: Vec<Citation>,
 }
 
-/// Quotes `document`: whole when it is short, else the part around `passage`.
+/// Quotes `document`: whole when it is short or a card, whose every line was approved to be read, else the part around
+/// `passage`.
 pub fn verbatim(document: &Arc<Document>, passage: Option<Span>) -> Answered {
     let body = document.body.as_str();
     let points: Vec<char> = body.chars().collect();
     let whole = trimmed(&points, Span { start: 0, end: points.len() });
-    let long = whole.end.saturating_sub(whole.start) > WHOLE_CHARACTERS || document.kind == Kind::Guide;
+    let long = match document.kind {
+        Kind::Card => false,
+        Kind::Guide => true,
+        Kind::Faq | Kind::Resolution | Kind::Notice => whole.end.saturating_sub(whole.start) > WHOLE_CHARACTERS,
+    };
     let part = if long { part_around(&points, passage.unwrap_or(Span { start: 0, end: 0 })) } else { whole };
     let mut text: String = points[part.start..part.end].iter().collect();
     let citation = cite(document, part, text.clone());

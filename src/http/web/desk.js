@@ -18,6 +18,9 @@ const desk = {
   offline: false,
 };
 
+/** What stands on the screen; empty until somebody has signed in. */
+let parts = {};
+
 const words = () => WORDS[desk.lang];
 
 /** A request that was refused. `status` is 0 where the server could not be reached. */
@@ -35,7 +38,7 @@ async function api(path, body, method = body ? "POST" : "GET", headers = {}) {
   }).catch(() => { throw new Refused(0, words().unreachable); });
   const found = response.status === 204 ? null : await response.json().catch(() => null);
   if (response.ok) return found;
-  if (response.status === 401 && path !== "/v1/desk/session") signInView();
+  if (response.status === 401 && path !== "/v1/desk/session") signInView(parts.desk ? words().signedOut : "");
   throw new Refused(response.status, found?.error?.text || `HTTP ${response.status}`);
 }
 
@@ -43,6 +46,7 @@ async function api(path, body, method = body ? "POST" : "GET", headers = {}) {
 
 function signInView(problem = "") {
   desk.events?.close();
+  keepDraft();
   const t = words();
   document.documentElement.lang = desk.lang === "zh" ? "zh-Hans" : "en";
   const token = h("input", { type: "password", name: "token", autocomplete: "current-password", required: true });
@@ -59,6 +63,7 @@ function signInView(problem = "") {
       signInView(error.status === 401 ? words().wrongToken : error.message);
     }
   };
+  document.title = t.desk;
   document.body.replaceChildren(h("main", { class: "sign-in" }, h("form", { onsubmit: submit },
     h("h1", {}, t.desk),
     h("label", {}, t.name, name),
@@ -76,8 +81,6 @@ function speak() {
 
 // The frame.
 
-let parts = {};
-
 function frame() {
   const t = words();
   document.documentElement.lang = desk.lang === "zh" ? "zh-Hans" : "en";
@@ -91,7 +94,7 @@ function frame() {
     news: h("p", { class: "unseen", "aria-live": "assertive" }),
   };
   const inOtherLanguage = () => { keepDraft(); speak(); frame(); drawQueue(); reload().catch(report); };
-  const signOut = () => api("/v1/desk/session", undefined, "DELETE").then(() => signInView(), report);
+  const signOut = () => api("/v1/desk/session", undefined, "DELETE").then(forget, report);
   parts.desk.append(
     h("aside", { "aria-label": t.queue },
       h("header", {}, h("h1", {}, t.desk), h("span", { class: "dim" }, desk.name),
@@ -104,7 +107,16 @@ function frame() {
   showStatus();
 }
 
-/** Says what went wrong; an empty text takes it back. Signed out, the screen says it already. */
+/** Leaves nothing of this agent's for the next one at this screen. */
+function forget() {
+  parts = {};
+  desk.open = null;
+  desk.seen = null;
+  desk.drafts.clear();
+  signInView();
+}
+
+/** Says what went wrong. Signed out, the screen says it already. */
 function report(error) {
   if (parts.problem && error.status !== 401) parts.problem.textContent = error.status === 409 ? words().conflict : error.message;
 }
@@ -188,7 +200,7 @@ function drawQueue() {
 // One ticket.
 
 function keepDraft() {
-  const box = parts.ticket?.querySelector("textarea");
+  const box = parts.ticket?.isConnected && parts.ticket.querySelector("textarea");
   if (parts.drawn && box) desk.drafts.set(parts.drawn.number, box.value);
 }
 
@@ -378,6 +390,7 @@ async function begin() {
   bell();
   drawQueue();
   listen();
+  await reload().catch(report);
 }
 
 document.addEventListener("visibilitychange", () => {
