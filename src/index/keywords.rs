@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Role,
-    terms::{Token, tokens},
+    terms::{self, Token, tokens},
 };
 use crate::words::Lang;
 
@@ -40,6 +40,11 @@ impl Terms {
     pub fn of(text: &str) -> Vec<(u32, f32)> {
         count(&tokens(text)).into_iter().map(|(term, seen)| (term, seen.times)).collect()
     }
+}
+
+/// A text with its traditional characters simplified, and nothing else changed.
+pub fn simplified(text: &str) -> String {
+    terms::simplified(text)
 }
 
 /// In how many documents each term stands, for each language, and how long texts of each role are.

@@ -13,7 +13,7 @@ use crate::{
     error::{Error, Result},
     model::{Ask, Generator, Message, Prompt, Speaker},
     safety::{self, injection},
-    words::{Document, Lang, Span},
+    words::{Document, Kind, Lang, Span},
 };
 
 /// Longest text, in characters, that is quoted whole: about one screen of a phone. A Chinese character is as wide as two
@@ -34,13 +34,14 @@ pub struct Answered {
     pub citations: Vec<Citation>,
 }
 
-/// Quotes `document`: whole when it is short, else the part around `passage`.
+/// Quotes `document`: whole when it is short or a card, whose every line was approved to be read, else the part around
+/// `passage`.
 pub fn verbatim(document: &Arc<Document>, passage: Option<Span>) -> Answered {
     let body = document.body.as_str();
     let points: Vec<char> = body.chars().collect();
     let whole = trimmed(&points, Span { start: 0, end: points.len() });
     let screen = screen(document.lang);
-    let long = whole.end.saturating_sub(whole.start) > screen;
+    let long = document.kind != Kind::Card && whole.end.saturating_sub(whole.start) > screen;
     let part = if long { part_around(&points, passage.unwrap_or(Span { start: 0, end: 0 }), screen) } else { whole };
     let text: String = points[part.start..part.end].iter().collect();
     let citation = Citation { whole: part == whole, ..cite(document, part, text.clone()) };
@@ -250,10 +251,7 @@ fn trimmed(points: &[char], mut span: Span) -> Span {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        safety::mask,
-        words::{Audience, Kind},
-    };
+    use crate::{safety::mask, words::Audience};
 
     fn document(kind: Kind, body: &str) -> Arc<Document> {
         Arc::new(Document {

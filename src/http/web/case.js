@@ -1,34 +1,52 @@
 // The written case, drawn from its fields; every fact leads to the words it came from.
 
 import { documentUrl, h } from "./dom.js";
+import { markdown } from "./markdown.js";
 
-/** The case as a section. `show(message, span)` brings the words on screen. */
-export function caseView(data, t, show) {
+/**
+ * The case as a section, what an agent needs first on top. `show(message, span)` brings the words on screen; `use(text)` puts
+ * the suggested reply into the box, and is null where this agent may not write.
+ */
+export function caseView(data, t, show, use) {
   if (!data) return h("section", { class: "case" });
-  const part = (title, ...content) => h("section", {}, h("h3", {}, title), ...content);
+  const part = (title, ...content) => h("section", {}, h("h2", {}, title), ...content);
   const some = (list) => Array.isArray(list) && list.length > 0;
+  const slot = (name) => t.slot[name] || name;
   const where = (fact) => h("button", {
-    type: "button", class: "link", title: t.show, "aria-label": `${t.show}: ${t.message} ${fact.message}`,
+    type: "button", class: "link", title: t.show, "aria-label": `#${fact.message} ${t.show}`,
     onclick: () => show(fact.message, fact.span),
   }, `#${fact.message}`);
+  const page = (label, where) => h("a", { href: documentUrl("", where), target: "_blank", rel: "noopener" }, label);
   const tag = (label, value, kind = "") => value && h("span", { class: `tag ${kind}` }, `${label}: ${value}`);
+  const items = (list, draw) => h("ul", {}, list.map((item) => h("li", {}, draw(item))));
   return h("section", { class: "case" },
-    h("p", { class: "ask" }, h("q", {}, data.ask.value), " ", where(data.ask)),
+    h("p", { class: "ask", dir: "auto" }, h("q", {}, data.ask.value), " ", where(data.ask)),
     h("p", { class: "tags" },
-      tag(t.situation, data.situation, "danger"), tag(t.mood, t.mood_[data.mood] || data.mood, data.mood), tag(t.language, data.lang)),
+      tag(t.situation, t.situation_[data.situation] || data.situation, "danger"),
+      tag(t.mood, t.mood_[data.mood] || data.mood, data.mood),
+      tag(t.language, t.lang_[data.lang] || data.lang)),
     part(t.why, h("p", {}, data.why)),
-    some(data.facts) && part(t.facts, h("table", {}, h("tbody", {},
-      data.facts.map((fact) => h("tr", {}, h("th", {}, fact.slot), h("td", {}, h("code", {}, fact.value)), h("td", {}, where(fact))))))),
-    some(data.missing) && part(t.missing, h("p", {}, data.missing.join(", "))),
-    some(data.tried) && part(t.tried, h("ul", {}, data.tried.map((fact) => h("li", {}, fact.value, " ", where(fact))))),
-    some(data.said) && part(t.said, h("ul", {}, data.said.map((said) =>
-      h("li", {}, `#${said.message} ${t.outcome[said.outcome] || said.outcome}: ${said.documents.join(", ")}`)))),
-    some(data.offered) && part(t.offered, h("ul", {}, data.offered.map((offer) => h("li", {}, offer.title)))),
-    some(data.nearest) && part(t.nearest, h("ul", { class: "nearest" }, data.nearest.map((near) => h("li", {},
-      h("a", { href: documentUrl("", near), target: "_blank", rel: "noopener" }, near.title),
-      near.agent_only && h("span", { class: "tag" }, t.agentOnly),
-      h("span", { class: "dim" }, ` ${t.cosine} ${near.cosine.toFixed(2)} · ${t.terms} ${near.terms.toFixed(2)}`))))),
-    some(data.masked) && part(t.masked, h("p", {}, data.masked.join(", "))));
+    some(data.facts) && part(t.facts, h("dl", {},
+      data.facts.map((fact) => [h("dt", {}, slot(fact.slot)), h("dd", {}, h("code", { dir: "auto" }, fact.value), " ", where(fact))]))),
+    some(data.missing) && part(t.missing, h("p", {}, data.missing.map(slot).join(t.comma))),
+    some(data.tried) && part(t.tried, items(data.tried, (fact) => [h("span", { dir: "auto" }, fact.value), " ", where(fact)])),
+    data.suggested && part(t.suggested, suggestedView(data.suggested, t, page, use)),
+    some(data.nearest) && part(t.nearest, items(data.nearest, (near) => [
+      page(near.title, near), " ", near.agent_only && h("span", { class: "tag" }, t.agentOnly),
+      h("span", { class: "dim" }, ` ${t.cosine} ${near.cosine.toFixed(2)} · ${t.terms} ${near.terms.toFixed(2)}`)])),
+    some(data.said) && part(t.said, items(data.said, (said) => [
+      `#${said.message} ${t.outcome[said.outcome] || said.outcome}`,
+      said.documents.map((document, index) => [index === 0 ? ": " : t.comma, page(document, { document })])])),
+    some(data.offered) && part(t.offered, items(data.offered, (offer) => offer.title)),
+    some(data.masked) && part(t.masked, h("p", {}, data.masked.join(t.comma))));
+}
+
+/** The reply that the agent could send, with the document it comes from. */
+function suggestedView(suggested, t, page, use) {
+  return h("div", { class: "suggested" },
+    h("div", { class: "text", dir: "auto" }, markdown(suggested.text)),
+    h("p", { class: "dim" },
+      use && h("button", { type: "button", onclick: () => use(suggested.text) }, t.useSuggested), " ", page(suggested.document, suggested)));
 }
 
 /** The text with the given spans marked; spans count code points. A span that does not fit is left out. */

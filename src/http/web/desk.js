@@ -18,30 +18,39 @@ const desk = {
   offline: false,
 };
 
+/** What stands on the screen; empty until somebody has signed in. */
+let parts = {};
+
 const words = () => WORDS[desk.lang];
+
+/** A request that was refused. `status` is 0 where the server could not be reached. */
+class Refused extends Error {
+  constructor(status, text) {
+    super(text);
+    this.status = status;
+  }
+}
 
 async function api(path, body, method = body ? "POST" : "GET", headers = {}) {
   const response = await fetch(path, {
     method, credentials: "same-origin", body: body && JSON.stringify(body),
     headers: { "content-type": "application/json", accept: "application/json", "x-deskhand": "1", ...headers },
-  });
-  if (response.status === 401 && path !== "/v1/desk/session") {
-    signInView();
-    throw new Error("signed out");
-  }
+  }).catch(() => { throw new Refused(0, words().unreachable); });
   const found = response.status === 204 ? null : await response.json().catch(() => null);
-  if (!response.ok) throw new Error(found?.error?.text || `HTTP ${response.status}`);
-  return found;
+  if (response.ok) return found;
+  if (response.status === 401 && path !== "/v1/desk/session") signInView(parts.desk ? words().signedOut : "");
+  throw new Refused(response.status, found?.error?.text || `HTTP ${response.status}`);
 }
 
 // Signing in.
 
 function signInView(problem = "") {
   desk.events?.close();
+  keepDraft();
   const t = words();
   document.documentElement.lang = desk.lang === "zh" ? "zh-Hans" : "en";
   const token = h("input", { type: "password", name: "token", autocomplete: "current-password", required: true });
-  const name = h("input", { name: "name", autocomplete: "name", required: true, maxlength: "64" });
+  const name = h("input", { name: "name", autocomplete: "name", required: true, maxlength: "64", pattern: ".*\\S.*" });
   name.value = desk.name;
   const submit = async (event) => {
     event.preventDefault();
@@ -51,16 +60,17 @@ function signInView(problem = "") {
       await api("/v1/desk/session", { token: token.value.trim() });
       await begin();
     } catch (error) {
-      signInView(error.message.startsWith("this is for agents") ? t.wrongToken : error.message);
+      signInView(error.status === 401 ? words().wrongToken : error.message);
     }
   };
+  document.title = t.desk;
   document.body.replaceChildren(h("main", { class: "sign-in" }, h("form", { onsubmit: submit },
     h("h1", {}, t.desk),
     h("label", {}, t.name, name),
     h("label", {}, t.token, token), h("p", { class: "dim" }, t.tokenHelp),
     h("p", { role: "alert", class: "bad" }, problem),
     h("button", { class: "main" }, t.signIn),
-    h("button", { type: "button", onclick: () => { speak(); signInView(); } }, t.switch))));
+    h("button", { type: "button", onclick: () => { desk.name = name.value; speak(); signInView(); } }, t.switch))));
   (desk.name ? token : name).focus();
 }
 
@@ -71,30 +81,64 @@ function speak() {
 
 // The frame.
 
-let parts = {};
-
 function frame() {
   const t = words();
   document.documentElement.lang = desk.lang === "zh" ? "zh-Hans" : "en";
   parts = {
-    tabs: h("nav", { class: "tabs" }),
+    desk: h("div", { class: "desk" }),
+    tabs: h("nav", { class: "tabs", "aria-label": t.queue }),
     list: h("ul", { class: "queue" }),
-    ticket: h("main", { class: "ticket", tabindex: "-1" }, h("p", { class: "dim" }, t.choose)),
+    ticket: h("main", { class: "ticket", tabindex: "-1" }, h("p", { class: "dim choose" }, t.choose)),
     status: h("p", { class: "dim", role: "status" }),
+    problem: h("p", { class: "problem", role: "alert" }),
     news: h("p", { class: "unseen", "aria-live": "assertive" }),
   };
-  document.body.replaceChildren(h("div", { class: "desk" },
-    h("aside", {},
-      h("header", {}, h("strong", {}, t.desk), h("span", { class: "dim" }, desk.name),
-        h("button", { type: "button", onclick: () => { keepDraft(); speak(); frame(); drawQueue(); desk.open && load(desk.open); } }, t.switch),
-        h("button", { type: "button", onclick: async () => { await api("/v1/desk/session", undefined, "DELETE"); signInView(); } }, t.signOut)),
+  const inOtherLanguage = () => { keepDraft(); speak(); frame(); drawQueue(); reload().catch(report); };
+  const signOut = () => api("/v1/desk/session", undefined, "DELETE").then(forget, report);
+  parts.desk.append(
+    h("aside", { "aria-label": t.queue },
+      h("header", {}, h("h1", {}, t.desk), h("span", { class: "dim" }, desk.name),
+        h("button", { type: "button", onclick: inOtherLanguage }, t.switch),
+        h("button", { type: "button", onclick: signOut }, t.signOut)),
       parts.tabs, parts.status, parts.list, parts.news),
-    parts.ticket));
+    h("div", { class: "right" }, parts.problem, parts.ticket));
+  document.body.replaceChildren(parts.desk);
+  parts.desk.classList.toggle("reading", Boolean(desk.open));
   showStatus();
 }
 
-function showStatus(text = "") {
-  if (parts.status) parts.status.textContent = text || (desk.offline ? words().offline : "");
+/** Leaves nothing of this agent's for the next one at this screen. */
+function forget() {
+  parts = {};
+  desk.open = null;
+  desk.seen = null;
+  desk.drafts.clear();
+  signInView();
+}
+
+/** Says what went wrong. Signed out, the screen says it already. */
+function report(error) {
+  if (parts.problem && error.status !== 401) parts.problem.textContent = error.status === 409 ? words().conflict : error.message;
+}
+
+/** Back to the queue: on a phone the ticket gives way to it. */
+function leave() {
+  keepDraft();
+  const number = desk.open;
+  desk.open = null;
+  parts.drawn = undefined;
+  parts.ticket.replaceChildren(h("p", { class: "dim choose" }, words().choose));
+  parts.desk.classList.remove("reading");
+  drawQueue();
+  (parts.list.querySelector(`[data-number="${CSS.escape(number)}"]`) || parts.tabs.firstChild).focus();
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !event.isComposing && desk.open && parts.desk?.isConnected) leave();
+});
+
+function showStatus() {
+  if (parts.status) parts.status.textContent = desk.offline ? words().offline : "";
 }
 
 // The queue.
@@ -126,6 +170,12 @@ function waited(ticket) {
   return minutes < 2880 ? `${Math.floor(minutes / 60)} ${t.hours} ${minutes % 60} ${t.minutes}` : `${Math.floor(minutes / 1440)} ${t.days}`;
 }
 
+/** Why it is here; for danger, which one. */
+function whatFor({ situation, reason }) {
+  const t = words();
+  return situation ? t.situation_[situation] || situation : t.reason[reason] || reason;
+}
+
 function drawQueue() {
   const t = words();
   const of = (state) => desk.tickets.filter((ticket) => ticket.state === state);
@@ -140,9 +190,9 @@ function drawQueue() {
     "aria-current": desk.open === ticket.number ? "true" : null, onclick: () => choose(ticket.number),
   },
     h("span", { class: "top" }, h("b", {}, ticket.number), h("span", { class: `tag ${ticket.priority}` }, t.priority[ticket.priority]),
-      h("span", { class: "dim" }, waited(ticket))),
-    h("span", { class: "what" }, ticket.ask || "…"),
-    h("span", { class: "dim" }, [t.reason[ticket.reason] || ticket.reason, ticket.situation, ticket.agent].filter(Boolean).join(" · "))))));
+      h("span", { class: "dim waited" }, waited(ticket))),
+    h("span", { class: "what", dir: "auto" }, ticket.ask || "…"),
+    h("span", { class: "dim" }, [whatFor(ticket), ticket.agent].filter(Boolean).join(" · "))))));
   if (shown.length === 0) parts.list.append(h("li", { class: "dim" }, t.empty));
   if (focused) parts.list.querySelector(`[data-number="${CSS.escape(focused)}"]`)?.focus();
 }
@@ -150,16 +200,23 @@ function drawQueue() {
 // One ticket.
 
 function keepDraft() {
-  const box = parts.ticket?.querySelector("textarea");
+  const box = parts.ticket?.isConnected && parts.ticket.querySelector("textarea");
   if (parts.drawn && box) desk.drafts.set(parts.drawn.number, box.value);
 }
 
 async function choose(number) {
   keepDraft();
   desk.open = number;
+  parts.problem.textContent = "";
+  parts.desk.classList.add("reading");
   drawQueue();
-  await load(number);
+  await load(number).catch(report);
   parts.ticket.focus();
+}
+
+/** The open ticket as it stands now. */
+async function reload() {
+  if (desk.open) await load(desk.open);
 }
 
 async function load(number) {
@@ -173,23 +230,40 @@ function drawTicket(whole) {
   const t = words();
   const before = parts.drawn || {};
   const now = { head: JSON.stringify(ticket), messages: JSON.stringify(messages), answerable: answerable(ticket) };
-  const same = before.number === ticket.number && before.body?.isConnected;
+  const same = before.number === ticket.number && before.parts?.head.isConnected;
   if (!same) {
     keepDraft();
-    const body = { head: h("header"), written: h("div"), talk: h("ol", { class: "transcript" }), reply: h("div") };
-    parts.ticket.replaceChildren(body.head, body.written, h("h3", {}, t.conversation), body.talk, body.reply);
-    parts.drawn = { number: ticket.number, body: body.head, parts: body };
+    parts.drawn = { number: ticket.number, parts: panes(t) };
   }
   const body = parts.drawn.parts;
   if (!same || before.head !== now.head) {
     body.head.replaceChildren(...headOf(ticket).filter(Boolean));
-    body.written.replaceChildren(caseView(written, t, (message, span) => showWhere(body.talk, message, span)));
+    const use = now.answerable ? (text) => insert(body.reply.querySelector("textarea"), text) : null;
+    body.written.replaceChildren(caseView(written, t, (message, span) => showWhere(body.talk, message, span), use));
   }
+  if (!same || before.answerable !== now.answerable) body.reply.replaceChildren(...replyOf(ticket));
   if (!same || before.messages !== now.messages) {
+    const atEnd = body.talk.scrollHeight - body.talk.scrollTop - body.talk.clientHeight < 160;
     body.talk.replaceChildren(...messages.map((message) => messageView(message, written)));
+    if (!same || atEnd) body.talk.scrollTop = body.talk.scrollHeight;
   }
-  if (!same || before.answerable !== now.answerable) body.reply.replaceChildren(...replyOf(ticket, written));
   Object.assign(parts.drawn, now);
+}
+
+/** An empty ticket on the screen: head, case, conversation, reply. */
+function panes(t) {
+  const body = {
+    head: h("header"), written: h("div", { class: "written", tabindex: "0", role: "region", "aria-label": t.case }),
+    talk: h("ol", { class: "transcript", tabindex: "0", "aria-label": t.conversation }), reply: h("div", { class: "answer" }),
+  };
+  parts.ticket.replaceChildren(body.head, h("div", { class: "panes" }, body.written, body.talk), body.reply);
+  return body;
+}
+
+/** Puts a text into the reply box, below what the agent has written already. */
+function insert(box, text) {
+  box.value = box.value.trim() ? `${box.value.trimEnd()}\n\n${text}` : text;
+  box.focus();
 }
 
 /** Whether this agent may write to the customer. */
@@ -206,9 +280,11 @@ function headOf(ticket) {
   const button = (label, onclick, kind = "") => h("button", { type: "button", class: kind, onclick }, label);
   const closed = ticket.state === "closed";
   return [
+    h("button", { type: "button", class: "back", onclick: leave }, `‹ ${t.queue}`),
     h("h1", {}, ticket.number), h("span", { class: `tag ${ticket.priority}` }, t.priority[ticket.priority]),
-    h("span", { class: "dim" }, `${t.reason[ticket.reason] || ticket.reason} · ${waited(ticket)}`),
-    ticket.agent && h("span", { class: "dim" }, `${t.taken} ${ticket.agent}`),
+    h("span", { class: "dim facts" },
+      [whatFor(ticket), `${t.since} ${clock(ticket.created_ms, desk.lang)}`, ticket.agent && `${t.taken} ${ticket.agent}`]
+        .filter(Boolean).join(" · ")),
     ticket.state === "open" && button(t.take, act("take"), "main"),
     !closed && button(t.handBack, act("hand_back")),
     !closed && button(t.close, act("close", t.confirmClose)),
@@ -216,10 +292,10 @@ function headOf(ticket) {
   ];
 }
 
-function replyOf(ticket, written) {
+function replyOf(ticket) {
   if (!answerable(ticket)) return [];
   const t = words();
-  const box = h("textarea", { rows: "4", "aria-label": t.replyTo, placeholder: `${t.replyTo} (${t.keys})` });
+  const box = h("textarea", { rows: "3", dir: "auto", "aria-label": t.replyTo, placeholder: `${t.replyTo} (${t.keys})` });
   box.value = desk.drafts.get(ticket.number) || "";
   let key = randomKey();
   const send = async () => {
@@ -241,36 +317,24 @@ function replyOf(ticket, written) {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) send();
   });
   const button = h("button", { type: "button", class: "main", onclick: send }, t.send);
-  const suggested = written?.suggested;
-  return [
-    suggested && h("details", { class: "suggested" },
-      h("summary", {}, `${t.suggested}: ${suggested.document}`), h("div", {}, markdown(suggested.text)),
-      h("button", { type: "button", onclick: () => { box.value = suggested.text; box.focus(); } }, t.useSuggested)),
-    h("div", { class: "reply" }, box, button),
-  ].filter(Boolean);
+  return [box, button];
 }
 
-/** Does it, brings the screen up to date, and says what went wrong. */
+/** Does it, says what went wrong, and brings the screen up to date. Whether it was done. */
 async function tell(act) {
-  try {
-    await act();
-    showStatus();
-    await Promise.all([refresh(), desk.open && load(desk.open)]);
-    return true;
-  } catch (error) {
-    showStatus(error.message);
-    alert(error.message);
-    return false;
-  }
+  parts.problem.textContent = "";
+  const done = await act().then(() => true, (error) => { report(error); return false; });
+  if (parts.desk.isConnected) await Promise.all([refresh(), reload()]).catch(report);
+  return done;
 }
 
 function messageView(message, written) {
   const t = words();
   const who = message.from === "agent" && message.agent ? `${t.from.agent} · ${message.agent}` : t.from[message.from];
   const facts = [...(written?.facts || []), ...(written?.tried || [])].filter((fact) => fact.message === message.message);
-  const text = message.from === "customer" ? h("p", { class: "plain" }, marked(message.text, facts))
+  const text = message.from === "customer" ? h("p", { class: "plain", dir: "auto" }, marked(message.text, facts.map((fact) => ({ ...fact, slot: t.slot[fact.slot] || t.tried }))))
     : message.from === "system" ? h("p", { class: "dim" }, t.system[message.text] || message.text)
-    : h("div", {}, markdown(message.text));
+    : h("div", { class: "text", dir: "auto" }, markdown(message.text));
   return h("li", { class: message.from, id: `message-${message.message}`, tabindex: "-1" },
     h("span", { class: "dim" }, `#${message.message} ${who} · ${clock(message.created_ms, desk.lang)}`), text);
 }
@@ -314,7 +378,7 @@ function listen() {
     showStatus();
     if (events.readyState === EventSource.CLOSED) {
       // Refused: signed out, or the server is starting. Asking for the queue tells which.
-      setTimeout(() => refresh().then(listen).catch((error) => error.message === "signed out" || listen()), 3000);
+      setTimeout(() => refresh().then(listen).catch((error) => error.status === 401 || listen()), 3000);
     }
   };
 }
@@ -326,6 +390,7 @@ async function begin() {
   bell();
   drawQueue();
   listen();
+  await reload().catch(report);
 }
 
 document.addEventListener("visibilitychange", () => {
@@ -333,5 +398,5 @@ document.addEventListener("visibilitychange", () => {
 });
 setInterval(() => { if (parts.list?.isConnected) drawQueue(); }, 30000);
 
-if (desk.name) begin().catch((error) => error.message === "signed out" || signInView(error.message));
+if (desk.name) begin().catch((error) => error.status === 401 || signInView(error.message));
 else signInView();

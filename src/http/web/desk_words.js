@@ -3,7 +3,7 @@
 export const WORDS = {
   en: {
     desk: "Desk", signIn: "Sign in", token: "Agents' token", tokenHelp: "It was printed when the server started, or is set as server.agent_token.",
-    name: "Your name, as customers read it", wrongToken: "That is not the token.", signOut: "Sign out", switch: "中文",
+    name: "Your name, as customers read it", wrongToken: "That is not the token.", signOut: "Sign out", signedOut: "You were signed out. What you were writing is kept: sign in again.", switch: "中文",
     tabs: { open: "Waiting", taken: "Taken", closed: "Closed" }, empty: "Nothing here.", choose: "Choose a ticket.",
     take: "Take", taken: "Taken by", close: "Close", handBack: "Hand back to the bot", send: "Send",
     replyTo: "Reply to the customer", useSuggested: "Use the suggested reply", ask: "Asks", why: "Why it was handed over",
@@ -18,13 +18,25 @@ export const WORDS = {
       account: "needs the account", danger: "danger", loop: "went in circles", off_topic: "off topic", injection: "orders in text",
       small_talk: "small talk", no_language: "other language", error: "something failed", confident: "answered in the other language",
     },
-    mood_: { calm: "calm", worried: "worried", angry: "angry" }, system: { closed: "closed" },
+    mood_: { calm: "calm", worried: "worried", angry: "angry" }, lang_: { zh: "Chinese", en: "English" },
+    system: { joined: "an agent joined", closed: "closed", handed_back: "handed back to the bot" },
+    situation_: {
+      leaked_key: "leaked seed phrase or key", theft: "theft or unauthorised transaction", wrong_transfer: "wrong transfer", scam: "scam", malicious_approval: "malicious approval",
+      takeover: "account takeover", lost_phone: "lost phone", self_harm: "self-harm or threat", dispute: "dispute or complaint",
+    },
+    slot: {
+      tx_hash: "transaction hash", address: "address", amount: "amount", order: "order number", network: "network", token: "token",
+      error_code: "error code", app_version: "app version", device: "device", time: "time", bank: "bank", product: "product",
+      merchant: "merchant", problem: "what it is about",
+    },
     cosine: "meaning", terms: "words", offline: "Connection lost. Reconnecting…", news: "A new ticket:", closedNow: "This ticket is closed.",
+    since: "since", case: "The written case", comma: ", ", queue: "Queue",
+    conflict: "Somebody else was faster: this is how the ticket stands now.", unreachable: "The server cannot be reached. Nothing was sent; try again.",
     confirmClose: "Close this ticket?", minutes: "min", hours: "h", days: "d", keys: "Ctrl+Enter sends",
   },
   zh: {
     desk: "工作台", signIn: "登录", token: "客服令牌", tokenHelp: "服务启动时会打印，或在 server.agent_token 中设置。",
-    name: "您的名字（客户能看到）", wrongToken: "令牌不对。", signOut: "退出", switch: "English",
+    name: "您的名字（客户能看到）", wrongToken: "令牌不对。", signOut: "退出", signedOut: "登录已失效，您正在写的内容会保留，请重新登录。", switch: "English",
     tabs: { open: "待接", taken: "处理中", closed: "已结束" }, empty: "这里没有工单。", choose: "请选择一个工单。",
     take: "接手", taken: "处理人", close: "结束", handBack: "转回机器人", send: "发送",
     replyTo: "回复客户", useSuggested: "使用建议回复", ask: "诉求", why: "转人工原因",
@@ -39,8 +51,20 @@ export const WORDS = {
       account: "需查账户", danger: "资金或安全风险", loop: "反复未解决", off_topic: "无关话题", injection: "文本夹带指令",
       small_talk: "闲聊", no_language: "其他语言", error: "系统出错", confident: "只有另一语言的文档",
     },
-    mood_: { calm: "平静", worried: "担心", angry: "生气" }, system: { closed: "已结束" },
+    mood_: { calm: "平静", worried: "担心", angry: "生气" }, lang_: { zh: "中文", en: "英文" },
+    system: { joined: "客服已接入", closed: "已结束", handed_back: "已转回机器人" },
+    situation_: {
+      leaked_key: "助记词或私钥泄露", theft: "被盗或未经授权的交易", wrong_transfer: "转错", scam: "诈骗", malicious_approval: "恶意授权",
+      takeover: "账户被他人控制", lost_phone: "手机丢失", self_harm: "自伤或威胁", dispute: "争议或投诉",
+    },
+    slot: {
+      tx_hash: "交易哈希", address: "地址", amount: "金额", order: "单号", network: "网络", token: "币种",
+      error_code: "错误码", app_version: "应用版本", device: "设备", time: "时间", bank: "银行", product: "产品",
+      merchant: "商户", problem: "具体问题",
+    },
     cosine: "语义", terms: "词语", offline: "连接已断开，正在重连…", news: "新工单：", closedNow: "工单已结束。",
+    since: "自", case: "工单内容", comma: "、", queue: "队列",
+    conflict: "其他客服已先处理，下面是工单的最新状态。", unreachable: "连不上服务器，内容没有发出，请重试。",
     confirmClose: "要结束这个工单吗？", minutes: "分钟", hours: "小时", days: "天", keys: "Ctrl+Enter 发送",
   },
 };

@@ -14,15 +14,24 @@ STYLE.replaceSync(await (await fetch(new URL("widget.css", HERE))).text());
 const EVENTS = ["message", "step", "sentence", "answer", "offer", "handoff", "error"];
 /** After so long without a reply we say that it takes longer. */
 const SLOW_MS = 12000;
+/** A message that cannot be sent is tried again for so long. */
+const LIMIT_SENDING_MS = 60000;
+/** Statuses that may be others a moment later. */
+const PASSING = [408, 429, 500, 502, 503, 504];
+/** What stands for a secret in a stored message, such as "[seed phrase 1]". */
+const MASK = /\[[^[\]]+ \d+(:[^[\]]*)?\]/;
 
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+
+// An element has properties of its own, and setting one sets its attribute: no field here may be named `id`, `lang`, `hidden`.
 class DeskhandChat extends HTMLElement {
   connectedCallback() {
     if (this.shadowRoot) return;
     this.server = (this.getAttribute("server") || HERE.origin).replace(/\/$/, "");
     if (this.server === location.origin) this.server = "";
     this.store = `deskhand:${this.server || location.origin}`;
-    this.lang = memory.get(`${this.store}:lang`) || langOf(this.getAttribute("lang") || navigator.language);
-    this.id = memory.get(this.store);
+    this.language = memory.get(`${this.store}:lang`) || langOf(this.getAttribute("lang") || navigator.language);
+    this.conversation = memory.get(this.store);
     this.attachShadow({ mode: "open" }).adoptedStyleSheets = [STYLE];
     if (memory.get(`${this.store}:large`)) this.setAttribute("large", "");
     this.reset();
@@ -48,7 +57,7 @@ class DeskhandChat extends HTMLElement {
   }
 
   get words() {
-    return WORDS[this.lang];
+    return WORDS[this.language];
   }
 
   // What stands on the screen.
@@ -56,11 +65,14 @@ class DeskhandChat extends HTMLElement {
   build() {
     const t = this.words;
     const draft = this.input?.value || "";
-    this.log = h("div", { class: "log", role: "log", "aria-live": "polite", "aria-label": t.log, tabindex: "0" });
+    this.log = h("div", {
+      class: "log", role: "log", "aria-live": "polite", "aria-label": t.log, tabindex: "0",
+      onscroll: () => { this.atEnd = this.nearEnd(); },
+    });
     this.status = h("p", { class: "status", role: "status" });
-    this.hint = h("p", { class: "hint", hidden: true }, h("span", { class: "dots", "aria-hidden": "true" }), h("span"));
+    this.hint = h("p", { class: "hint", role: "status" });
     this.input = h("textarea", {
-      rows: "1", placeholder: t.placeholder, "aria-label": t.placeholder, maxlength: "4000", enterkeyhint: "send",
+      rows: "1", dir: "auto", placeholder: t.placeholder, "aria-label": t.placeholder, enterkeyhint: "send",
       onkeydown: (event) => {
         // Enter that ends a Chinese composition is not "send".
         if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
@@ -70,40 +82,52 @@ class DeskhandChat extends HTMLElement {
       oninput: () => this.grow(),
     });
     this.input.value = draft;
-    this.person = h("button", { type: "button", class: "person", onclick: () => this.send(this.words.person, "person") }, t.person);
-    const small = (label, act, more = {}) => h("button", { type: "button", class: "small", onclick: act, ...more }, label);
+    const button = (name, label, act, more = {}) => h("button", { type: "button", class: name, onclick: act, ...more }, label);
+    this.person = button("person", t.person, () => this.send(this.words.person, "person"));
+    this.fresh = button("small", t.again, () => this.again());
     this.shadowRoot.replaceChildren(
-      h("section", { class: "chat", lang: this.lang === "zh" ? "zh-Hans" : "en", "aria-label": t.title },
+      h("section", { class: "chat", lang: this.language === "zh" ? "zh-Hans" : "en", "aria-label": t.title },
         h("header", {},
-          h("strong", {}, t.title),
-          small("A+", () => this.enlarge(), { "aria-label": t.larger, title: t.larger, "aria-pressed": String(this.hasAttribute("large")) }),
-          small(t.switch, () => this.speak(this.lang === "zh" ? "en" : "zh"), { lang: this.lang === "zh" ? "en" : "zh-Hans" }),
-          small(t.again, () => this.again())),
+          h("div", { class: "name" }, h("h2", {}, t.title), this.status),
+          button("small large", "A+", () => this.enlarge(), {
+            "aria-label": `A+ ${t.larger}`, title: t.larger, "aria-pressed": String(this.hasAttribute("large")),
+          }),
+          button("small switch", t.switch, () => this.speak(this.language === "zh" ? "en" : "zh"), { lang: this.language === "zh" ? "en" : "zh-Hans" }),
+          this.fresh),
         h("p", { class: "safety" }, t.safety),
-        this.status, this.log, this.hint,
+        this.log, this.hint,
         h("form", { onsubmit: (event) => { event.preventDefault(); this.submit(); } },
-          this.input, h("button", { type: "submit", class: "send" }, t.send)),
-        this.person));
+          this.input, h("button", { type: "submit", class: "send" }, t.send), this.person)));
     this.log.append(this.bubble("bot", h("p", {}, t.hello)));
     for (const entry of this.history) this.draw(entry);
+    this.sizes?.disconnect();
+    // A keyboard that slides in, or a line of status, takes room: whoever was at the end stays there.
+    this.sizes = new ResizeObserver(() => this.atEnd && this.toEnd());
+    this.sizes.observe(this.log);
+    this.toEnd();
+    this.grow();
     this.showStatus();
+    this.showHint(this.waiting);
   }
 
-  speak(lang) {
-    this.lang = lang;
-    memory.set(`${this.store}:lang`, lang);
+  speak(language) {
+    this.language = language;
+    memory.set(`${this.store}:lang`, language);
     this.build();
-    this.input.focus();
+    this.shadowRoot.querySelector(".switch").focus();
   }
 
   enlarge() {
     const large = this.toggleAttribute("large");
     memory.set(`${this.store}:large`, large ? "1" : null);
-    this.shadowRoot.querySelector("[aria-pressed]").setAttribute("aria-pressed", String(large));
+    this.shadowRoot.querySelector(".large").setAttribute("aria-pressed", String(large));
+    this.grow();
   }
 
+  /** The box is as high as what stands in it, up to the style's limit. */
   grow() {
-    this.input.rows = Math.min(6, this.input.value.split("\n").length + Math.floor(this.input.value.length / 60));
+    this.input.style.height = "auto";
+    this.input.style.height = `${this.input.scrollHeight + 2}px`;
   }
 
   showStatus() {
@@ -111,69 +135,107 @@ class DeskhandChat extends HTMLElement {
     const parts = [];
     if (this.offline) parts.push(t.offline);
     if (this.ticket) parts.push(`${t.caseNumber} ${this.ticket}`);
-    if (this.state === "person") parts.push(this.agent ? `${this.agent} ${t.joined}` : t.waiting);
-    this.status.textContent = parts.join(" · ");
-    this.person.disabled = this.state === "person";
-    this.person.textContent = this.state === "person" ? t.personHere : t.person;
+    if (this.state === "person") parts.push(this.agent ? `${this.agent} ${t.here}` : t.waiting);
+    const text = parts.join(" · ") || t.about;
+    if (this.status.textContent !== text) this.status.textContent = text;
+    if (this.state === "person" && this.shadowRoot.activeElement === this.person) this.log.focus();
+    this.person.hidden = this.state === "person";
+    this.fresh.hidden = this.history.length === 0;
   }
 
+  /** Says that a reply is under way, or that none is. */
   showHint(on) {
+    if (on && this.waiting && this.hint.firstChild) return;
     clearTimeout(this.slowTimer);
-    this.hint.hidden = !on;
-    this.hint.lastChild.textContent = this.words.typing;
-    if (on) {
-      this.slowTimer = setTimeout(() => { this.hint.lastChild.textContent = this.words.slow; }, SLOW_MS);
-      this.toEnd();
-    }
+    this.waiting = on;
+    const dots = () => h("span", { class: "dots", "aria-hidden": "true" });
+    this.hint.replaceChildren(...(on ? [dots(), this.words.typing] : []));
+    if (on) this.slowTimer = setTimeout(() => this.hint.replaceChildren(dots(), this.words.slow), SLOW_MS);
+  }
+
+  nearEnd() {
+    return this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 160;
   }
 
   toEnd() {
     this.log.scrollTop = this.log.scrollHeight;
+    this.atEnd = true;
   }
 
   bubble(from, ...content) {
     const name = { customer: this.words.you, bot: this.words.bot, agent: this.words.agent }[from];
-    return h("article", { class: `bubble ${from}` }, name && h("span", { class: "who" }, name), ...content);
+    // Colour and side tell a reader who looks; one who listens needs the word.
+    return h("article", { class: `bubble ${from}` }, h("span", { class: from === "customer" ? "who unseen" : "who" }, name), ...content);
   }
 
   /** Remembers an entry, so that it can be drawn again in the other language, and draws it. */
   add(entry) {
     this.history.push(entry);
     this.draw(entry);
+    this.fresh.hidden = false;
   }
 
   draw(entry) {
     // Only follow the conversation when the reader is at its end.
-    const near = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 160;
+    const follow = this.nearEnd() || entry.from === "customer";
+    if (entry.from === "customer") this.settleChips();
     const node = this.node(entry);
     entry.node = node;
     this.log.append(node);
-    if (near || entry.from === "customer") this.toEnd();
+    // A long reply is read from its beginning.
+    if (follow) this.log.scrollTop = entry.from === "customer" ? this.log.scrollHeight : node.offsetTop - 12;
+  }
+
+  /** What was offered is settled by the customer's next word. */
+  settleChips() {
+    const chips = [...this.log.querySelectorAll(".chip:not(:disabled)")];
+    if (chips.includes(this.shadowRoot.activeElement)) this.log.focus();
+    for (const chip of chips) chip.disabled = true;
   }
 
   node(entry) {
     const t = this.words;
     if (entry.from === "system") {
-      const text = { joined: `${entry.agent || t.agent} ${t.joined}`, closed: t.closed, handed_back: t.handedBack }[entry.text];
+      const text = { joined: `${entry.agent || t.agent} ${t.joined}`, closed: t.closed, handed_back: t.handedBack, failed: t.failedTurn }[entry.text];
       return h("p", { class: "system" }, text || entry.text);
     }
     if (entry.from === "bot" && entry.reply) return this.replyNode(entry.reply);
-    const node = this.bubble(entry.from, h("p", { class: "plain" }, entry.text));
-    if (entry.from === "agent" && entry.agent) node.firstChild.textContent = `${t.agent} · ${entry.agent}`;
-    if (entry.at) node.append(h("time", {}, clock(entry.at, this.lang)));
-    if (entry.sending) node.classList.add("sending");
-    if (entry.hidden) node.append(h("p", { class: "note" }, t.hidden));
-    if (entry.failed) {
-      const retry = h("button", { type: "button", class: "small", onclick: () => this.post(entry) }, t.retry);
-      node.append(h("p", { class: "note", role: "alert" }, `${t.failed} ${entry.failed} `, retry));
-    }
+    if (entry.from === "agent") return this.agentNode(entry);
+    const node = this.bubble(entry.from, h("p", { class: "plain", dir: "auto" }, entry.text));
+    if (entry.at) node.append(h("time", {}, clock(entry.at, this.language)));
+    node.classList.toggle("sending", Boolean(entry.sending));
+    if (entry.masked) node.append(h("p", { class: "note" }, t.hidden));
+    if (entry.failed) node.append(this.failure(entry));
     return node;
+  }
+
+  agentNode(entry) {
+    const node = this.bubble("agent", h("div", { class: "text", dir: "auto" }, markdown(entry.text, this.server)));
+    if (entry.agent) node.firstChild.textContent = `${this.words.agent} · ${entry.agent}`;
+    if (entry.at) node.append(h("time", {}, clock(entry.at, this.language)));
+    return node;
+  }
+
+  /** Why a message was not sent, and what the customer can do. */
+  failure(entry) {
+    const t = this.words;
+    const edit = () => {
+      this.history = this.history.filter((other) => other !== entry);
+      entry.node.remove();
+      this.input.value = entry.text;
+      this.grow();
+      this.input.focus();
+    };
+    const button = entry.failed === "tooLong" ? h("button", { type: "button", class: "small", onclick: edit }, t.edit)
+      : h("button", { type: "button", class: "small", onclick: () => this.post(entry) }, t.retry);
+    return h("p", { class: "note", role: "alert" }, `${t.failed} ${t.failure[entry.failed]} `, button);
   }
 
   redraw(entry) {
     const node = this.node(entry);
     entry.node.replaceWith(node);
     entry.node = node;
+    if (this.atEnd) this.toEnd();
   }
 
   replyNode(reply) {
@@ -182,37 +244,44 @@ class DeskhandChat extends HTMLElement {
     const node = this.bubble("bot", h("div", { class: "text", lang }, markdown(reply.text, this.server)));
     if (reply.outcome === "handoff") {
       node.classList.add("handoff");
-      if (reply.ticket) node.append(h("p", { class: "ticket" }, `${t.caseNumber} ${reply.ticket}`));
+      node.classList.toggle("danger", reply.reason?.code === "danger");
+      if (reply.ticket && !reply.text.includes(reply.ticket)) node.append(h("p", { class: "ticket" }, `${t.caseNumber} ${reply.ticket}`));
     }
-    if (reply.citations?.length) {
-      node.append(h("details", {},
-        h("summary", {}, `${t.sources} (${reply.citations.length})`),
-        reply.citations.map((citation) => this.citation(citation, reply.lang))));
-    }
-    if (reply.outcome === "offer" && reply.offers?.length) {
-      const chip = (label, choice) => h("button", {
-        type: "button", class: "chip",
-        onclick: () => {
-          for (const button of chips.querySelectorAll("button")) button.disabled = true;
-          this.send(label, choice);
-        },
-      }, label);
-      const chips = h("div", { class: "chips", role: "group" },
-        reply.offers.map((offer) => chip(offer.title, { document: offer.document })),
-        chip(t.none, "none"), chip(t.person, "person"));
-      node.append(chips);
-    }
+    const partial = reply.mode === "verbatim" && reply.citations?.find((citation) => citation.whole === false);
+    if (partial) node.append(h("p", { class: "rest" }, this.link(partial, t.rest)));
+    if (reply.citations?.length) node.append(this.sources(reply));
+    if (reply.outcome === "offer" && reply.offers?.length) node.append(this.chips(reply.offers));
     return node;
+  }
+
+  chips(offers) {
+    const t = this.words;
+    const chip = (label, choice, kind = "") =>
+      h("button", { type: "button", class: `chip ${kind}`, dir: "auto", onclick: () => this.send(label, choice) }, label);
+    return h("div", { class: "chips", role: "group", "aria-label": t.offers },
+      offers.map((offer) => chip(offer.title, { document: offer.document }, "offer")), chip(t.none, "none"), chip(t.person, "person"));
+  }
+
+  sources(reply) {
+    const [first, ...others] = reply.citations;
+    const more = others.length > 0 ? ` +${others.length}` : "";
+    return h("details", {},
+      h("summary", {}, `${this.words.sources}: ${first.title}${more}`),
+      reply.citations.map((citation) => this.citation(citation, reply.lang)));
   }
 
   citation(citation, replyLang) {
     const t = this.words;
     const day = revisionDay(citation.revision);
     const about = [day && `${t.revised} ${day}`, citation.lang !== replyLang && t.otherLang[citation.lang]].filter(Boolean);
-    return h("div", { class: "source" },
+    return h("div", { class: "source", lang: citation.lang === "zh" ? "zh-Hans" : "en" },
       h("strong", {}, citation.title), about.length > 0 && h("span", { class: "note" }, ` ${about.join(" · ")}`),
-      h("blockquote", {}, citation.quote),
-      h("a", { href: documentUrl(this.server, citation), target: "_blank", rel: "noopener" }, t.open));
+      h("blockquote", { dir: "auto" }, citation.quote),
+      this.link(citation, t.open));
+  }
+
+  link(citation, label) {
+    return h("a", { href: documentUrl(this.server, citation), target: "_blank", rel: "noopener" }, label);
   }
 
   // What the customer does.
@@ -230,68 +299,101 @@ class DeskhandChat extends HTMLElement {
     if (choice === "person" && this.state === "person") return;
     const entry = { from: "customer", text, choice, key: randomKey(), sending: true, at: Date.now() };
     this.add(entry);
-    if (this.state !== "person") this.showHint(true);
     this.post(entry);
   }
 
   /** Sends in order: one after the other, each until it is stored or refused. */
   post(entry) {
+    const again = entry.failed;
     entry.failed = null;
     entry.sending = true;
     if (!this.pending.includes(entry)) this.pending.push(entry);
-    this.redraw(entry);
+    if (again) this.redraw(entry);
     this.queue = this.queue.then(() => this.postNow(entry));
   }
 
   async postNow(entry) {
-    for (let tries = 0; ; tries += 1) {
-      try {
-        if (!this.id) await this.start();
-        const body = JSON.stringify({ text: entry.text, choice: entry.choice });
-        const path = `/v1/conversations/${this.id}/messages`;
-        const response = await this.fetch(path, { method: "POST", body, headers: { "idempotency-key": entry.key } });
-        if (response.ok) {
-          entry.sending = false;
-          this.redraw(entry);
-          return;
-        }
-        const wait = Number(response.headers.get("retry-after")) || 2;
-        const retriable = [408, 429, 500, 502, 503, 504].includes(response.status);
-        if (retriable && tries < 4) {
-          await new Promise((done) => setTimeout(done, wait * 1000));
-          continue;
-        }
-        const problem = await response.json().catch(() => null);
-        return this.refused(entry, problem?.error?.text || `HTTP ${response.status}`);
-      } catch {
-        if (tries >= 4) return this.refused(entry, "");
-        await new Promise((done) => setTimeout(done, 1000 * 2 ** tries));
+    const until = Date.now() + LIMIT_SENDING_MS;
+    // A new conversation leaves behind what the old one had not sent.
+    for (let tries = 0; this.history.includes(entry); tries += 1) {
+      this.showHint(this.state !== "person");
+      const problem = await this.attempt(entry);
+      if (!problem) {
+        entry.sending = false;
+        entry.node.classList.remove("sending");
+        return;
       }
+      if (!problem.passing || Date.now() > until) return this.refused(entry, problem.why);
+      this.showHint(false);
+      await pause(problem.wait_ms || Math.min(8000, 1000 * 2 ** tries));
+    }
+  }
+
+  /** Sends once. Nothing when it is stored, else why not (a word of `failure`), and whether trying again may help. */
+  async attempt(entry) {
+    try {
+      if (!this.conversation) await this.start();
+      const body = JSON.stringify({ text: entry.text, choice: entry.choice });
+      const path = `/v1/conversations/${this.conversation}/messages`;
+      const response = await this.fetch(path, { method: "POST", body, headers: { "idempotency-key": entry.key } });
+      if (response.ok) return null;
+      if (response.status === 404 && !entry.choice?.document) {
+        // The server has forgotten the conversation: what was said begins another.
+        this.forget();
+        return { why: "ours", passing: true };
+      }
+      const why = { 413: "tooLong", 422: "tooLong", 429: "tooMany", 503: "tooMany" }[response.status] || "ours";
+      return { why, passing: PASSING.includes(response.status), wait_ms: 1000 * Number(response.headers.get("retry-after")) };
+    } catch {
+      return { why: "unreachable", passing: true };
     }
   }
 
   refused(entry, why) {
     this.pending = this.pending.filter((other) => other !== entry);
     entry.sending = false;
-    entry.failed = why || " ";
+    entry.failed = why;
     this.redraw(entry);
     this.showHint(false);
   }
 
   async start() {
-    const response = await this.fetch("/v1/conversations", { method: "POST", body: JSON.stringify({ lang: this.lang, channel: "web" }) });
+    const response = await this.fetch("/v1/conversations", { method: "POST", body: JSON.stringify({ lang: this.language, channel: "web" }) });
     if (!response.ok) throw new Error(`HTTP ${response.status}`);
-    this.id = (await response.json()).id;
-    memory.set(this.store, this.id);
+    this.conversation = (await response.json()).id;
+    memory.set(this.store, this.conversation);
     this.listen();
   }
 
-  again() {
-    if (this.history.length && !confirm(this.words.againAsk)) return;
+  forget() {
     this.events?.close();
-    this.id = null;
+    clearTimeout(this.retryTimer);
+    this.conversation = null;
+    this.last = 0;
+    this.offline = false;
     memory.set(this.store, null);
+  }
+
+  /** Asks first, in the page: a frame of another origin's page may not open the browser's own dialogs. */
+  again() {
+    const t = this.words;
+    const close = (begin) => {
+      dialog.close();
+      if (begin) this.begin();
+    };
+    const dialog = h("dialog", { "aria-label": t.again, onclose: () => dialog.remove() },
+      h("p", {}, t.againAsk),
+      h("div", {},
+        h("button", { type: "button", onclick: () => close(false) }, t.stay),
+        h("button", { type: "button", class: "send", onclick: () => close(true) }, t.again)));
+    this.shadowRoot.querySelector(".chat").append(dialog);
+    dialog.showModal();
+  }
+
+  begin() {
+    this.forget();
     this.reset();
+    this.showHint(false);
     this.build();
     this.input.focus();
   }
@@ -304,30 +406,15 @@ class DeskhandChat extends HTMLElement {
   // What comes back.
 
   async resume() {
-    if (!this.id) return;
-    const id = this.id;
+    if (!this.conversation) return;
+    const { conversation } = this;
     try {
-      const response = await this.fetch(`/v1/conversations/${id}/messages`);
-      if (response.status === 404) {
-        // The server has forgotten it: begin anew rather than speak into the void.
-        this.id = null;
-        memory.set(this.store, null);
-        return;
-      }
+      const response = await this.fetch(`/v1/conversations/${conversation}/messages`);
+      if (this.conversation !== conversation) return;
+      // The server has forgotten it: begin anew rather than speak into the void.
+      if (response.status === 404) return this.forget();
       if (!response.ok) throw new Error(`HTTP ${response.status}`);
-      const found = await response.json();
-      if (this.id !== id) return;
-      this.state = found.state;
-      this.ticket = found.ticket;
-      this.last = found.last_event;
-      for (const message of found.messages) {
-        this.add({ from: message.from, text: message.text, reply: message.reply, agent: message.agent, at: message.created_ms });
-        if (message.from === "agent") this.agent = message.agent;
-        if (message.from === "system") this.agent = null;
-      }
-      const newest = found.messages.at(-1);
-      if (newest?.from === "customer" && this.state === "bot") this.showHint(true);
-      this.toEnd();
+      this.restore(await response.json());
       this.setOffline(false);
       this.listen();
     } catch {
@@ -336,9 +423,24 @@ class DeskhandChat extends HTMLElement {
     }
   }
 
+  /** Shows a stored conversation. */
+  restore(found) {
+    this.state = found.state;
+    this.ticket = found.ticket;
+    this.last = found.last_event;
+    for (const message of found.messages) {
+      this.add({ from: message.from, text: message.text, reply: message.reply, agent: message.agent, at: message.created_ms });
+      if (message.from === "agent") this.agent = message.agent;
+      if (message.from === "system") this.agent = null;
+    }
+    const newest = found.messages.at(-1);
+    if (newest?.from === "customer" && this.state === "bot") this.showHint(true);
+    this.toEnd();
+  }
+
   listen() {
     this.events?.close();
-    const events = new EventSource(`${this.server}/v1/conversations/${this.id}/events?after=${this.last}`);
+    const events = new EventSource(`${this.server}/v1/conversations/${this.conversation}/events?after=${this.last}`);
     this.events = events;
     events.onopen = () => { this.tries = 0; this.setOffline(false); };
     for (const kind of EVENTS) {
@@ -377,10 +479,7 @@ class DeskhandChat extends HTMLElement {
       return;
     }
     this.showHint(false);
-    if (kind === "error") {
-      this.add({ from: "system", text: this.words.failedTurn });
-      return;
-    }
+    if (kind === "error") return this.add({ from: "system", text: "failed" });
     if (kind === "handoff") {
       this.state = "person";
       this.agent = null;
@@ -391,17 +490,7 @@ class DeskhandChat extends HTMLElement {
   }
 
   said(message) {
-    if (message.from === "customer") {
-      const same = this.pending.find((entry) => entry.text.trim() === message.text);
-      const own = same || this.pending[0];
-      if (!own) return this.add({ from: "customer", text: message.text, at: Date.now() });
-      // Ours, come back as it was stored: without secrets.
-      this.pending = this.pending.filter((entry) => entry !== own);
-      own.hidden = !same;
-      own.text = message.text;
-      own.sending = false;
-      return this.redraw(own);
-    }
+    if (message.from === "customer") return this.echoed(message.text);
     if (message.from === "agent" || message.text === "joined") {
       this.agent = message.agent || this.agent;
       this.state = "person";
@@ -413,6 +502,20 @@ class DeskhandChat extends HTMLElement {
     }
     this.add({ from: message.from, text: message.text, agent: message.agent, at: message.from === "agent" ? Date.now() : undefined });
     this.showStatus();
+  }
+
+  /** The customer's words come back as they were stored: without secrets. */
+  echoed(text) {
+    const own = this.pending.find((entry) => entry.text.trim() === text) || this.pending[0];
+    // Said in another window.
+    if (!own) return this.add({ from: "customer", text, at: Date.now() });
+    this.pending = this.pending.filter((entry) => entry !== own);
+    own.sending = false;
+    own.node.classList.remove("sending");
+    if (own.text === text) return;
+    own.masked = MASK.test(text) && !own.text.includes(text);
+    own.text = text;
+    this.redraw(own);
   }
 }
 
