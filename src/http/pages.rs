@@ -120,6 +120,15 @@ mod tests {
         }
     }
 
+    /// `this.id = null` on an element sets the attribute to the text "null": the chat once spoke to a conversation of that
+    /// name on every first visit.
+    #[test]
+    fn the_chat_keeps_nothing_under_a_name_that_elements_have() {
+        let taken = regex::Regex::new(r"\bthis\.(id|lang|title|hidden|dir|slot|style|role|part)\s*=[^=]").unwrap();
+        assert!(taken.is_match("this.id = null"));
+        assert_eq!(taken.find(BY_NAME["widget.js"].text).map(|found| found.as_str()), None);
+    }
+
     #[test]
     fn nothing_said_can_become_markup_or_script() {
         for (name, _, text) in FILES {

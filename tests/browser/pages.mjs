@@ -1,0 +1,122 @@
+// The two pages in a real browser, without packages: a first visit, a question, a reload, a person, the desk, a reply.
+//
+//   deskhand demo --port 8080 &
+//   CHROMIUM=chromium node tests/browser/pages.mjs http://127.0.0.1:8080 <the desk's token>
+//
+// Speaks the browser's own protocol (https://chromedevtools.github.io/devtools-protocol/) over its pipe. Exits with 1 and the
+// name of the step that failed. It leaves one closed ticket behind: run it on a server for tests.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const [server, token] = process.argv.slice(2);
+assert.ok(server && token, "usage: node pages.mjs <server> <token>");
+/** How long a step may take. */
+const LIMIT_MS = 30000;
+
+const profile = mkdtempSync(join(tmpdir(), "pages-"));
+const chromium = spawn(process.env.CHROMIUM || "chromium",
+  ["--headless=new", "--no-sandbox", "--lang=en-US", "--remote-debugging-pipe", `--user-data-dir=${profile}`],
+  { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] });
+const [, , , orders, news] = chromium.stdio;
+
+const waiting = new Map();
+const problems = [];
+let number = 0;
+let rest = "";
+news.setEncoding("utf8").on("data", (text) => {
+  const messages = (rest + text).split("\0");
+  rest = messages.pop();
+  messages.map((message) => JSON.parse(message)).forEach(heard);
+});
+
+function heard({ id, error, result, method, params }) {
+  if (id) {
+    const { done, failed } = waiting.get(id);
+    waiting.delete(id);
+    error ? failed(new Error(error.message)) : done(result);
+  }
+  if (method === "Runtime.exceptionThrown") problems.push(params.exceptionDetails.exception?.description || params.exceptionDetails.text);
+  if (method === "Log.entryAdded" && params.entry.level === "error") problems.push(`${params.entry.text} ${params.entry.url || ""}`);
+}
+
+function order(method, params = {}, sessionId = undefined) {
+  number += 1;
+  orders.write(`${JSON.stringify({ id: number, method, params, sessionId })}\0`);
+  return new Promise((done, failed) => waiting.set(number, { done, failed }));
+}
+
+/** A tab at an address: `run` evaluates, `until` waits for something true and returns it. */
+async function tab(path) {
+  const { targetId } = await order("Target.createTarget", { url: "about:blank" });
+  const { sessionId } = await order("Target.attachToTarget", { targetId, flatten: true });
+  for (const domain of ["Runtime", "Log", "Page"]) await order(`${domain}.enable`, {}, sessionId);
+  const go = () => order("Page.navigate", { url: server + path }, sessionId);
+  const run = async (expression) => {
+    const { result, exceptionDetails } = await order("Runtime.evaluate", { expression, awaitPromise: true, returnByValue: true }, sessionId);
+    assert.ok(!exceptionDetails, exceptionDetails?.exception?.description);
+    return result.value;
+  };
+  const until = async (step, expression) => {
+    for (const end = Date.now() + LIMIT_MS; Date.now() < end;) {
+      const found = await run(`(() => { try { return ${expression}; } catch { return null; } })()`);
+      if (found) return console.log(`ok  ${step}`), found;
+      await new Promise((done) => setTimeout(done, 100));
+    }
+    throw new Error(`${step}: waited ${LIMIT_MS} ms for ${expression}`);
+  };
+  await go();
+  return { run, until, go };
+}
+
+const CHAT = 'document.querySelector("deskhand-chat").shadowRoot';
+const press = (element) => `${element}.click()`;
+const write = (element, text) => `${element}.value = ${JSON.stringify(text)}`;
+const all = (root, selector) => `[...${root}.querySelectorAll(${JSON.stringify(selector)})]`;
+
+async function visit() {
+  const chat = await tab("/");
+  await chat.until("the chat greets", `${CHAT}.querySelector(".bubble.bot")`);
+  await chat.run(write(`${CHAT}.querySelector("textarea")`, "<b>How</b> do I withdraw?"));
+  await chat.run(press(`${CHAT}.querySelector(".send")`));
+  await chat.until("a first visit's question is stored", 'localStorage.getItem(`deskhand:${location.origin}`)?.length > 30');
+  await chat.until("a reply arrives", `${all(CHAT, ".bubble.bot")}.length > 1`);
+  await chat.go();
+  await chat.until("a reload shows the conversation again", `${CHAT}.querySelector(".bubble.customer")?.textContent.includes("<b>How</b>")`);
+  if (await chat.run(`!${CHAT}.querySelector(".person").hidden`)) await chat.run(press(`${CHAT}.querySelector(".person")`));
+  const ticket = await chat.until("a person takes over", `/T-\\d+/.exec(${CHAT}.querySelector(".status").textContent)?.[0]`);
+
+  const desk = await tab("/desk");
+  await desk.until("the desk asks who", 'document.querySelector("[name=token]")');
+  for (const typed of ["wrong", token]) {
+    await desk.run(`${write('document.querySelector("[name=name]")', "Ana <i>")}; ${write('document.querySelector("[name=token]")', typed)}`);
+    await desk.run(press('document.querySelector("button.main")'));
+    if (typed === "wrong") await desk.until("a wrong token is refused", 'document.querySelector("[role=alert]").textContent');
+  }
+  // The one refusal that was asked for.
+  assert.match(problems.pop() ?? "", /401/);
+  await desk.until("the queue has the ticket", `document.querySelector('[data-number="${ticket}"]')`);
+  await desk.run(press(`document.querySelector('[data-number="${ticket}"]')`));
+  await desk.until("the case opens", 'document.querySelector(".case .ask")');
+  await desk.run(write('document.querySelector(".answer textarea")', "Hello <img src=x onerror=alert(1)>"));
+  await desk.run(press('document.querySelector(".answer .main")'));
+  await chat.until("the reply arrives in the chat, as text", `${CHAT}.querySelector(".bubble.agent")?.textContent.includes("<img src=x")`);
+  assert.equal(await chat.run(`${all(CHAT, "img, i, b")}.length`), 0, "what was said became markup");
+  await desk.run("window.confirm = () => true");
+  await desk.run(press(`${all("document", ".ticket header button")}.at(-1)`));
+  await chat.until("the customer reads that it is closed", `!/T-/.test(${CHAT}.querySelector(".status").textContent)`);
+  assert.deepEqual(problems, [], "the browser's console has errors");
+}
+
+try {
+  await visit();
+} catch (error) {
+  console.error(`FAILED ${error.message}`, problems);
+  process.exitCode = 1;
+} finally {
+  chromium.once("exit", () => rmSync(profile, { recursive: true, force: true, maxRetries: 5 }));
+  chromium.kill();
+}
