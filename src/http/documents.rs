@@ -100,7 +100,7 @@ fn page(document: &Document) -> String {
     format!(
         "<!doctype html>\n<html lang=\"{lang}\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><meta name=\"robots\" content=\"noindex\">\
-         <title>{title}</title><link rel=\"stylesheet\" href=\"/web/page.css\"></head>\n\
+         <title>{title}</title><link rel=\"icon\" href=\"data:,\"><link rel=\"stylesheet\" href=\"/web/page.css\"></head>\n\
          <body class=\"document\"><main><h1>{title}</h1>\n{body}\n<footer><code>{revision}</code></footer></main></body></html>\n"
     )
 }
