@@ -7,7 +7,7 @@
 //! or missing word does not save a phrase, and a sentence that happens to use list words is left alone. Chinese is
 //! read in [`super::seed_han`].
 
-use std::ops::Range;
+use std::{collections::HashSet, ops::Range};
 
 use super::{
     fold::Folded,
@@ -155,12 +155,12 @@ fn find_in_list(text: &str, tokens: &[Token], list: usize, mentions: &[Mention],
         let whole: f32 = tokens[run.clone()].iter().filter(|token| listed(token).is_some()).map(worth).sum();
         let is_unbroken = run_words == run.len();
         let is_alone = is_unbroken && is_whole_lines(tokens, &run);
-        let phrase = !windows.is_empty()
-            || (words >= 4 && peak >= LIMIT_INSIDE)
+        let looks_like_one = (words >= 4 && peak >= LIMIT_INSIDE)
             || (run_words >= 3 && talk && peak >= LIMIT_TALK)
             || (run_words >= LONGER_THAN_PROSE && is_unbroken && whole >= LIMIT_UNBROKEN)
             || (run_words >= LONGER_THAN_PROSE && run_words + 1 == run.len() && whole >= LIMIT_ALL_BUT_ONE)
             || (run_words >= 3 && is_alone && whole >= LIMIT_ALONE - LIMIT_ALONE_PER_WORD * (run_words as f32 - 3.0));
+        let phrase = !windows.is_empty() || (looks_like_one && distinct_words(&tokens[run.clone()]) >= 3);
         if phrase {
             let reach = if windows.is_empty() {
                 fill(text, tokens, run.clone())
@@ -179,6 +179,12 @@ fn find_in_list(text: &str, tokens: &[Token], list: usize, mentions: &[Mention],
         }
         at = if phrase { run.end.max(last + 1) } else { last + 1 };
     }
+}
+
+/// Without a checksum two words said over and over, as in markup, are no phrase.
+fn distinct_words(tokens: &[Token]) -> usize {
+    let words = tokens.iter().filter_map(|token| token.word).map(std::ptr::from_ref);
+    words.collect::<HashSet<_>>().len()
 }
 
 /// The core and every list word next to it, also across one word on each side that is in no list: a misspelt one.
