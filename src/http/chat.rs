@@ -137,7 +137,10 @@ pub(super) async fn say(
         (None, None) => return Err(Failure::invalid("missing field `text` or `choice`")),
     };
     let received = Instant::now();
-    let accepted = app.bot.say(id, &text, choice, key).await?;
+    // On a task of its own: a client that hangs up must not stop a message between being stored and being answered.
+    let bot = app.bot.clone();
+    let said = tokio::spawn(async move { bot.say(id, &text, choice, key).await });
+    let accepted = said.await.map_err(|_| Error::Stopped("taking in the message"))??;
     if let Some(turn) = accepted.turn {
         tokio::spawn(measure(turn, received));
     }
