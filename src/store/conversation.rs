@@ -202,7 +202,7 @@ pub struct NewTurn {
 /// A turn as it was stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TurnWritten {
-    /// A later message of the customer, or a person, came first: nothing was written.
+    /// A later message of the customer, a person, or another reply came first: nothing was written.
     pub overtaken: bool,
     /// The bot's message.
     pub message: Option<Message>,

@@ -10,6 +10,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use jiff::Zoned;
@@ -29,13 +30,18 @@ use super::{
     reply::{Code, Offer, Outcome, Reply},
 };
 use crate::{
-    error::{self, Error, Result},
+    error::{self, Error, Fault, Result},
     safety,
     store::{
         Conversation, Message, NewConversation, NewEvent, NewMessage, NewTicket, NewTurn, Priority, Role, State, Store,
     },
     words::Lang,
 };
+
+/// How long a turn that could not be stored waits before it runs again; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest such wait: short enough that a customer is still there when the disk has room again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(16);
 
 /// A message that was taken in: it is stored, and a turn is under way unless a person has the conversation.
 #[derive(Debug)]
@@ -175,17 +181,30 @@ impl Bot {
         let bot = self.clone();
         let turn = tokio::spawn(async move {
             let _slot = slot;
-            match bot.run(conversation).await {
-                Ok(reply) => reply,
-                Err(error) => {
-                    // The message stays unanswered in the store and is taken up at the next start.
-                    tracing::error!("a turn could not be stored: {}", error::chain(&error));
-                    None
-                }
-            }
+            bot.run_until_stored(conversation).await
         });
         self.running.replace(conversation, turn.abort_handle());
         turn
+    }
+
+    /// Runs the turn again while its reply cannot be stored: on a full disk the customer waits, and is answered once
+    /// there is room. What is still open when the process ends is taken up at the next start.
+    async fn run_until_stored(&self, conversation: Uuid) -> Option<Reply> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let error = match self.run(conversation).await {
+                Ok(reply) => return reply,
+                Err(error) => error,
+            };
+            let told = error::chain(&error);
+            if error.fault() == Fault::Caller || matches!(error, Error::Stopped(_)) {
+                tracing::error!("a turn could not be stored: {told}");
+                return None;
+            }
+            tracing::error!(again_in_s = pause.as_secs(), "a turn could not be stored, it will run again: {told}");
+            tokio::time::sleep(pause).await;
+            pause = (2 * pause).min(LONGEST_PAUSE);
+        }
     }
 
     /// Runs one turn on what the conversation holds and stores it. `None` when it was overtaken.

@@ -188,6 +188,11 @@ async fn a_message_is_unanswered_until_a_turn_covers_it(store: &Store) {
     let written = store.write_turn(NewTurn { answers_up_to: 2, ..reply.clone() }).await.unwrap();
     assert_eq!((written.overtaken, written.message.unwrap().seq, written.events[0].seq), (false, 3, 1));
     assert!(waiting().await.is_empty());
+    // `ask` was still at it when `serve` started and took up what was open: the customer read the reply twice.
+    assert!(
+        store.write_turn(NewTurn { answers_up_to: 2, ..reply.clone() }).await.unwrap().overtaken,
+        "answered already"
+    );
     assert_eq!(store.conversation(id).await.unwrap().lang, Some(Lang::En));
     store.add_message(said(id, Role::Customer, "and then?"), vec![]).await.unwrap();
     assert_eq!(waiting().await, [4]);

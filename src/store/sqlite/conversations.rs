@@ -191,6 +191,7 @@ async fn put_turn(connection: &mut SqliteConnection, turn: NewTurn) -> Result<Tu
              lang = coalesce($5, lang), state = coalesce($6, state)
          WHERE id = $1 AND state <> 'person'
            AND NOT EXISTS (SELECT 1 FROM messages WHERE conversation = $1 AND seq > $7 AND role = 'customer')
+           AND EXISTS (SELECT 1 FROM messages WHERE conversation = $1 AND seq <= $7 AND role = 'customer' AND answered = 0)
          RETURNING messages, events, state",
     )
     .bind(id.to_string())
