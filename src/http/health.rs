@@ -110,6 +110,8 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Read
         }
     };
     failed("the store cannot be read", app.bot.store().generation().await.map(|_| ()));
+    failed("the store cannot be written", app.bot.store().writable().await);
+    failed("the embedder does not answer", app.bot.embedder_answers().await);
     let shelf = app.bot.shelf();
     match &shelf {
         Some(shelf) => failed("the index does not answer", shelf.healthy().await),

@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    panic::AssertUnwindSafe,
     sync::{Arc, mpsc as blocking},
     time::{Duration, Instant},
 };
@@ -153,7 +154,7 @@ fn one_pass(model: &mut dyn Embed, waiting: &mut VecDeque<Request>) {
             break;
         }
     }
-    let outcome = if texts.is_empty() { Ok(Vec::new()) } else { model.embed(side, &texts) };
+    let outcome = if texts.is_empty() { Ok(Vec::new()) } else { guarded(model, side, &texts) };
     let expected = texts.len();
     match outcome {
         Ok(vectors) if vectors.len() == expected => {
@@ -172,7 +173,7 @@ fn one_pass(model: &mut dyn Embed, waiting: &mut VecDeque<Request>) {
             for (at, _) in shares.iter().rev() {
                 if let Some(request) = waiting.remove(*at) {
                     let texts: Vec<&str> = request.texts.iter().map(String::as_str).collect();
-                    let result = model.embed(request.side, &texts);
+                    let result = guarded(model, request.side, &texts);
                     request.reply.send(result);
                 }
             }
@@ -192,6 +193,12 @@ fn one_pass(model: &mut dyn Embed, waiting: &mut VecDeque<Request>) {
             request.reply.send(Ok(request.vectors));
         }
     }
+}
+
+/// Runs the model. A panic is a fault of these texts: it must not take the thread, and with it every later question.
+fn guarded(model: &mut dyn Embed, side: Side, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
+    std::panic::catch_unwind(AssertUnwindSafe(|| model.embed(side, texts)))
+        .unwrap_or_else(|_| Err(Error::Inference("the embedder", "it panicked".into())))
 }
 
 fn fail(waiting: &mut VecDeque<Request>, shares: &[(usize, usize)], error: impl Fn() -> Error) {
@@ -218,6 +225,7 @@ mod tests {
         fn embed(&mut self, side: Side, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
             self.permits.recv().unwrap();
             self.passes.lock().unwrap().push((side, texts.iter().map(|text| text.to_string()).collect()));
+            assert!(!texts.contains(&"worse"), "a text that the model panics at");
             if texts.contains(&"bad") {
                 return Err(Error::Inference("the test", "bad text".into()));
             }
@@ -289,10 +297,13 @@ mod tests {
         let (embedder, permit, _) = recorder(8);
         let first = ask(&embedder, Side::Query, &["a"]).await;
         let bad = ask(&embedder, Side::Query, &["bad"]).await;
+        let worse = ask(&embedder, Side::Query, &["worse"]).await;
         let good = ask(&embedder, Side::Query, &["good"]).await;
-        (0..4).for_each(|_| permit.send(()).unwrap());
+        (0..5).for_each(|_| permit.send(()).unwrap());
         first.await.unwrap().unwrap();
         assert!(matches!(bad.await.unwrap(), Err(Error::Inference(..))));
+        // A panic took the thread with it: until a restart only keywords found anything.
+        assert!(matches!(worse.await.unwrap(), Err(Error::Inference(..))));
         assert_eq!(good.await.unwrap().unwrap(), [[4.0]]);
     }
 

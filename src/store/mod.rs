@@ -182,7 +182,7 @@ impl Store {
     }
 
     /// Stores what a finished turn leaves behind: message, events, ticket, state; all of it or nothing. A turn that a
-    /// later message of the customer, or a person, has overtaken leaves nothing, and says so.
+    /// later message of the customer, a person, or another process's reply has overtaken leaves nothing, and says so.
     pub async fn write_turn(&self, turn: NewTurn) -> Result<TurnWritten> {
         let Store::Sqlite(body) = self;
         body.write_turn(turn).await
@@ -252,6 +252,12 @@ impl Store {
     ) -> Result<Ticket> {
         let Store::Sqlite(body) = self;
         body.close_ticket(number, agent, then, events).await
+    }
+
+    /// Whether a write would be acknowledged now: writes a note and waits for its commit. Reading goes on when the disk
+    /// is full, so that reading proves nothing.
+    pub async fn writable(&self) -> Result<()> {
+        self.set_setting("last_probe_ms", Some(&jiff::Timestamp::now().as_millisecond().to_string())).await
     }
 
     // Settings.

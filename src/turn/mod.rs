@@ -39,9 +39,12 @@ pub mod shelf;
 
 use std::{
     collections::BTreeMap,
+    panic::AssertUnwindSafe,
     sync::{Arc, RwLock},
     time::Instant,
 };
+
+use futures_util::FutureExt;
 
 use self::{
     answer::Answered,
@@ -136,7 +139,10 @@ impl Bot {
 
     /// Replaces the knowledge that turns see, at once.
     pub fn put_on_shelf(&self, shelf: Option<Arc<Shelf>>) {
-        *self.shelf.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = shelf;
+        let mut place = self.shelf.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let before = std::mem::replace(&mut *place, shelf);
+        drop(place);
+        drop(before); // May close the old points: not while turns wait for the shelf.
     }
 
     /// The same bot and knowledge with another judge; the two no longer share what is put on the shelf.
@@ -153,6 +159,17 @@ impl Bot {
     /// Where conversations are kept.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Whether questions can be embedded now, by embedding a word; without an embedder there is nothing to fail.
+    ///
+    /// # Errors
+    /// What keeps it from answering: until that is mended only keywords find anything.
+    pub async fn embedder_answers(&self) -> Result<()> {
+        match &self.embedder {
+            Some(embedder) => embedder.embed(Side::Query, vec!["ready".to_owned()]).await.map(drop),
+            None => Ok(()),
+        }
     }
 
     /// How the bot behaves.
@@ -172,7 +189,10 @@ impl Bot {
             asked.history.iter().filter(|past| past.from == From::Customer).map(|past| &past.text).collect();
         let question = Question::understand(asked.text.clone(), &earlier, asked.lang);
         let mut turn = Turn::new(self, &asked, question);
-        let reply = match turn.run().await {
+        // A bug must not leave the customer without a word.
+        let ran = AssertUnwindSafe(turn.run()).catch_unwind().await;
+        let panicked = |_| Err(Error::Outside { act: "running it".to_owned(), cause: "it panicked".into() });
+        let reply = match ran.unwrap_or_else(panicked) {
             Ok(reply) => reply,
             Err(error) => {
                 tracing::error!("a turn failed: {}", error::chain(&error));
