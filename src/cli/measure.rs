@@ -192,6 +192,7 @@ pub(super) async fn eval_run(settings: Settings, options: EvalRun) -> Result<Exi
     if let Some(path) = &options.html {
         std::fs::write(path, html::render(&report)?).map_err(Error::file("writing", path))?;
     }
+    drop(bot); // With a judge of its own it has a shelf of its own, which holds the points.
     stage.deskhand.close().await?;
     let failures = report.comparison.map(|comparison| comparison.failures).unwrap_or_default();
     for failure in &failures {

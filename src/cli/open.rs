@@ -12,7 +12,7 @@ use jiff::Zoned;
 
 use crate::{
     config::{self, IndexKind, Settings},
-    error::{Error, Result},
+    error::{self, Error, Result},
     index::{Index, Opened, server, statistics::Statistics},
     knowledge::{
         publish::{self, Press, Published},
@@ -53,6 +53,8 @@ pub struct Deskhand {
 
 /// How often a server looks for documents that another process has published.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
+/// How long it waits when they could not be put in service: a full disk is not mended within seconds.
+const WATCH_AFTER_FAILURE: Duration = Duration::from_secs(30);
 
 /// What to open.
 #[derive(Debug, Clone, Copy)]
@@ -118,13 +120,12 @@ impl Deskhand {
             }
             return Ok(());
         }
-        let generation = publish::generation_of(&self.store).await?;
+        let (generation, documents) = publish::current(&self.store).await?;
         let statistics =
             publish::statistics_of(&self.store).await?.filter(|statistics| statistics.generation == generation);
         let fits = self.index.marker().is_some_and(|marker| marker.generation == generation);
         match (rebuild, statistics) {
             (None, Some(statistics)) if fits => {
-                let documents = self.store.documents().await?;
                 self.put_on_shelf(generation, documents, statistics);
                 Ok(())
             }
@@ -154,8 +155,10 @@ impl Deskhand {
 
     /// Follows publications by other processes: never ends. A publication that fails leaves the old knowledge in service.
     pub async fn watch(&self) {
+        let mut pause = WATCH_EVERY;
         loop {
-            tokio::time::sleep(WATCH_EVERY).await;
+            tokio::time::sleep(pause).await;
+            pause = WATCH_EVERY;
             let behind = match publish::generation_of(&self.store).await {
                 Ok(generation) => {
                     self.bot.shelf().is_none_or(|shelf| shelf.generation != generation) && !generation.starts_with("0-")
@@ -163,7 +166,9 @@ impl Deskhand {
                 Err(_) => false,
             };
             if behind && let Err(error) = self.bring_up_to_date(None, false).await {
-                tracing::error!("new documents could not be put in service: {}", crate::error::chain(&error));
+                pause = WATCH_AFTER_FAILURE;
+                let again_in_s = pause.as_secs();
+                tracing::error!(again_in_s, "new documents could not be put in service: {}", error::chain(&error));
             }
         }
     }
@@ -213,6 +218,7 @@ impl Deskhand {
     /// # Errors
     /// Where the index cannot be closed cleanly; the store is closed all the same.
     pub async fn close(&self) -> Result<()> {
+        self.bot.put_on_shelf(None); // It holds the points.
         let closed = self.index.close().await;
         self.store.close().await;
         closed
@@ -256,21 +262,25 @@ async fn load_embedder(settings: &Settings, progress: &Progress) -> Result<Optio
         return Ok(None);
     }
     let (progress, queue) = (*progress, settings.model.queue_limit);
-    blocking(move || {
-        let path = Models::from_env()?.fetch(&name, &progress)?;
-        Ok(Some(Embedder::start(Box::new(LocalEmbedder::load(&path)?), queue)?))
-    })
-    .await
+    blocking(move || Ok(Some(Embedder::start(Box::new(load(&name, &progress, LocalEmbedder::load)?), queue)?))).await
 }
 
 async fn load_generator(settings: &Settings, progress: &Progress) -> Result<Generator> {
     let (name, progress) = (settings.model.generator.clone(), *progress);
     blocking(move || {
-        let path = Models::from_env()?.fetch(&name, &progress)?;
-        let model = LocalGenerator::load(&path, GENERATOR_TOKENS, Sampling::Greedy)?;
+        let model = load(&name, &progress, |path| LocalGenerator::load(path, GENERATOR_TOKENS, Sampling::Greedy))?;
         Generator::start(Box::new(model), GENERATOR_QUEUE)
     })
     .await
+}
+
+/// Fetches a model's file and loads it. One that was damaged without a trace in its size or time is fetched again once.
+fn load<M>(name: &str, progress: &Progress, load: impl Fn(&Path) -> Result<M>) -> Result<M> {
+    let models = Models::from_env()?;
+    match load(&models.fetch(name, progress)?) {
+        Err(Error::Weights { .. }) => load(&models.mend(name, progress)?),
+        loaded => loaded,
+    }
 }
 
 async fn open_index(data: &Path, settings: &Settings, embedder: Option<&Embedder>) -> Result<Opened> {

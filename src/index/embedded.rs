@@ -47,11 +47,18 @@ const WAITING_WRITES: usize = 4;
 /// How long closing waits for searches that still run.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
 
+/// How long one call of [`Embedded::follow`] waits for the owner.
+const FOLLOW_WAIT: Duration = Duration::from_secs(2);
+/// How often it looks.
+const FOLLOW_EVERY: Duration = Duration::from_millis(100);
+
 /// The index in this process. Clones share one shard and one owner thread.
 #[derive(Clone)]
 pub struct Embedded {
     shared: Arc<Shared>,
     writes: mpsc::SyncSender<Write>,
+    /// What this handle searches; `None`: whatever is in service.
+    pinned: Option<Arc<Generation>>,
 }
 
 /// What searches and the owner thread share. The thread holds it weakly, so that dropping the last [`Embedded`]
@@ -115,7 +122,7 @@ impl Embedded {
             .name("index-owner".into())
             .spawn(move || own(&owned, &inbox))
             .map_err(Error::outside("starting the index's owner thread"))?;
-        Ok(Opened { index: Index::Embedded(Embedded { shared, writes }), rebuild })
+        Ok(Opened { index: Index::Embedded(Embedded { shared, writes, pinned: None }), rebuild })
     }
 
     pub(super) async fn search_dense(
@@ -190,6 +197,26 @@ impl Embedded {
         .await
     }
 
+    /// See [`Index::pinned`].
+    pub(super) fn pinned(&self) -> Self {
+        Embedded { pinned: self.shared.in_service().ok(), ..self.clone() }
+    }
+
+    fn points(&self) -> Result<Arc<Generation>> {
+        self.pinned.clone().map_or_else(|| self.shared.in_service(), Ok)
+    }
+
+    /// See [`Index::is_ours`].
+    pub(super) fn is_ours(&self) -> bool {
+        self.shared.lock().is_ok()
+    }
+
+    /// See [`Index::follow`].
+    pub(super) async fn follow(&self, generation: &str) -> Result<bool> {
+        let (shared, generation) = (self.shared.clone(), generation.to_owned());
+        tokio::task::spawn_blocking(move || follow(&shared, &generation)).await.map_err(Error::index("following"))?
+    }
+
     /// Runs `work` off the async threads, on the points in service at this moment.
     async fn search<T: Send + 'static>(
         &self,
@@ -197,7 +224,7 @@ impl Embedded {
         work: impl FnOnce(&Shard) -> Result<Vec<T>> + Send + 'static,
     ) -> Result<Vec<T>> {
         let _turn = self.shared.searches.acquire().await.map_err(Error::index("searching"))?;
-        let generation = self.shared.in_service()?;
+        let generation = self.points()?;
         if limit == 0 {
             return Ok(Vec::new());
         }
@@ -207,14 +234,14 @@ impl Embedded {
     }
 
     pub(super) async fn count(&self) -> Result<usize> {
-        let generation = self.shared.in_service()?;
+        let generation = self.points()?;
         tokio::task::spawn_blocking(move || guarded("counting", || generation.shard.count()))
             .await
             .map_err(Error::index("counting"))?
     }
 
     pub(super) fn marker(&self) -> Option<Marker> {
-        self.shared.in_service().ok().map(|generation| generation.on_disk.marker.clone())
+        self.points().ok().map(|generation| generation.on_disk.marker.clone())
     }
 
     pub(super) fn last_build(&self) -> Option<BuildTimes> {
@@ -388,6 +415,27 @@ fn load_current(folder: &Path, dimensions: usize, fingerprint: &str, lock: &Arc<
     remove(&path.join(LOG_FOLDER)); // Nothing reads it, and a kill may leave it torn.
     check_digest(&path, &on_disk)?;
     load(folder, on_disk, Some(Arc::clone(lock)))
+}
+
+/// Waits until the folder's owner has put `generation` in service, then takes a copy of it; where the owner is gone,
+/// the folder is ours.
+fn follow(shared: &Shared, generation: &str) -> Result<bool> {
+    let started = Instant::now();
+    while started.elapsed() < FOLLOW_WAIT {
+        if let Some(lock) = take_lock(&shared.folder.join(LOCK_FILE))? {
+            *shared.lock.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(lock));
+            return Ok(false);
+        }
+        if read_marker(&shared.folder).is_ok_and(|on_disk| on_disk.marker.generation == generation)
+            && let Ok(next) = load_copy(&shared.folder, shared.dimensions, &shared.fingerprint)
+            && next.on_disk.marker.generation == generation
+        {
+            shared.swap(Some(Arc::new(next)));
+            return Ok(true);
+        }
+        std::thread::sleep(FOLLOW_EVERY);
+    }
+    Ok(false)
 }
 
 /// Copies what the marker names beside it and loads the copy. The owner may swap meanwhile: then once more.

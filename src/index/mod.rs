@@ -397,6 +397,33 @@ impl Index {
         }
     }
 
+    /// A handle that keeps searching the points in service now, whatever comes after them: a turn makes several searches,
+    /// and documents and points must fit. The old points go with the last such handle. A server's alias cannot be
+    /// held back: there the handle is as any other.
+    pub fn pinned(&self) -> Index {
+        match self {
+            Index::Embedded(index) => Index::Embedded(index.pinned()),
+            Index::Server(index) => Index::Server(index.clone()),
+        }
+    }
+
+    /// Whether this process may write. Of the processes on one folder the first may; a server takes anyone's writes.
+    pub fn is_ours(&self) -> bool {
+        match self {
+            Index::Embedded(index) => index.is_ours(),
+            Index::Server(_) => true,
+        }
+    }
+
+    /// For a process that may not write: waits, 2 s at most, until the one that may has put `generation` in service, and
+    /// searches that from now on. `false` where it has not; it may also be gone, and the index be ours now.
+    pub async fn follow(&self, generation: &str) -> Result<bool> {
+        match self {
+            Index::Embedded(index) => index.follow(generation).await,
+            Index::Server(_) => Ok(false),
+        }
+    }
+
     /// How many points there are.
     pub async fn count(&self) -> Result<usize> {
         match self {
@@ -429,7 +456,8 @@ impl Index {
         }
     }
 
-    /// Waits for the writer to finish and lets go of the files. Searches after it are errors.
+    /// Waits for the writer to finish and lets go of the files. Searches after it are errors. Whoever holds a
+    /// [pinned](Index::pinned) handle lets go of it first.
     pub async fn close(&self) -> Result<()> {
         match self {
             Index::Embedded(index) => index.close().await,

@@ -6,13 +6,16 @@
 //! The store is written first: it is the truth. A crash before the index is swapped is mended at the next start,
 //! which finds that the index's generation is not the store's.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::{Duration, Instant},
+};
 
 use sha2::{Digest, Sha256};
 
 use super::{chunk, sentences, vectors::Vectors};
 use crate::{
-    error::Result,
+    error::{Error, Result},
     index::{Index, Point, Role, Vector, keywords::Frequencies, statistics::Statistics},
     model::{Embedder, Side},
     store::Store,
@@ -27,6 +30,8 @@ const CHUNK_TOKENS: usize = 256;
 pub const TITLE_TIMES: usize = 3;
 /// Texts embedded in one request: large enough to batch well, small enough to show progress.
 const BATCH: usize = 64;
+/// How long the owner of the index may take to put documents in service; it finds their texts embedded.
+const OWNER_PATIENCE: Duration = Duration::from_secs(300);
 /// Where the store keeps the statistics.
 const SETTING: &str = "statistics";
 
@@ -78,6 +83,9 @@ impl Press<'_> {
         let before: HashMap<_, _> =
             current.iter().map(|document| (key(document), content_of(&document.revision))).collect();
         let keys: std::collections::HashSet<_> = documents.iter().map(key).collect();
+        // Before the store changes: where embedding fails nothing has happened, and whichever process builds the index
+        // finds the vectors.
+        let (_, embedded) = self.embed(&self.texts_of(&documents)).await?;
         let changed: Vec<Document> = documents
             .into_iter()
             .filter(|document| {
@@ -91,18 +99,41 @@ impl Press<'_> {
         }
         let mut published = self.rebuild().await?;
         (published.changed, published.removed) = (changed.len(), removed.len());
+        published.embedded += embedded;
         Ok(published)
     }
 
-    /// Makes the index anew from what the store holds.
+    /// Makes the index anew from what the store holds. Where another process owns the index, that one does it, and this
+    /// waits for it.
     ///
     /// # Errors
     /// Where store, embedder or index fail; searches go on with the old state.
     pub async fn rebuild(&self) -> Result<Published> {
-        let documents = self.store.documents().await?;
-        let generation = generation_of(self.store).await?;
-        let texts: Vec<Text> =
-            documents.iter().enumerate().flat_map(|(at, document)| self.texts(at, document)).collect();
+        let started = Instant::now();
+        loop {
+            let (published, points) = self.prepare().await?;
+            if self.index.is_ours() {
+                self.index.rebuild(&published.generation, points).await?;
+                let json = serde_json::to_string(&published.statistics);
+                let json = json.map_err(Error::outside("writing the statistics"))?;
+                self.store.set_setting(SETTING, Some(&json)).await?;
+                return Ok(published);
+            }
+            if self.index.follow(&published.generation).await? {
+                return Ok(published);
+            }
+            if started.elapsed() > OWNER_PATIENCE {
+                let cause = "the process that owns the index has not put these documents in service; they are stored, its log \
+                             says why";
+                return Err(Error::Index { act: "following", cause: cause.into() });
+            }
+        }
+    }
+
+    /// Everything that the index is made from, and its points.
+    async fn prepare(&self) -> Result<(Published, Vec<Point>)> {
+        let (generation, documents) = current(self.store).await?;
+        let texts = self.texts_of(&documents);
         let (vectors, embedded) = self.embed(&texts).await?;
         let statistics = statistics(&generation, &documents, &texts, &vectors);
         let points: Vec<(Point, String)> = texts
@@ -110,11 +141,14 @@ impl Press<'_> {
             .zip(vectors)
             .map(|(text, vector)| (point(&documents[text.document], &text, &vector, &statistics), text.text))
             .collect();
-        self.index.rebuild(&generation, points.iter().map(|(point, _)| point.clone()).collect()).await?;
-        let json =
-            serde_json::to_string(&statistics).map_err(crate::error::Error::outside("writing the statistics"))?;
-        self.store.set_setting(SETTING, Some(&json)).await?;
-        Ok(Published { generation, documents, texts: points, statistics, changed: 0, removed: 0, embedded })
+        let only_points = points.iter().map(|(point, _)| point.clone()).collect();
+        let published =
+            Published { generation, documents, texts: points, statistics, changed: 0, removed: 0, embedded };
+        Ok((published, only_points))
+    }
+
+    fn texts_of(&self, documents: &[Document]) -> Vec<Text> {
+        documents.iter().enumerate().flat_map(|(at, document)| self.texts(at, document)).collect()
     }
 
     /// A vector per text; those seen before are not embedded again.
@@ -197,6 +231,20 @@ pub async fn statistics_of(store: &Store) -> Result<Option<Statistics>> {
 /// Where the store fails.
 pub async fn generation_of(store: &Store) -> Result<String> {
     Ok(format!("{}-v{TEXTS_VERSION}", store.generation().await?))
+}
+
+/// The documents and the name of their state: of one moment, also while another process publishes.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn current(store: &Store) -> Result<(String, Vec<Document>)> {
+    loop {
+        let generation = generation_of(store).await?;
+        let documents = store.documents().await?;
+        if generation_of(store).await? == generation {
+            return Ok((generation, documents));
+        }
+    }
 }
 
 /// One text of one document, on its way to become a point.

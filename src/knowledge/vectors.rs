@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     fs::{self, OpenOptions},
-    io::Write,
+    io::{Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -51,17 +51,21 @@ impl Vectors {
     /// Where the file is there and cannot be read.
     pub fn load(&self, fingerprint: &str, dims: usize) -> Result<HashMap<Key, Vec<f32>>> {
         let path = self.path(fingerprint);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
+        let mut file = match OpenOptions::new().read(true).write(true).open(&path) {
+            Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(HashMap::new()),
-            Err(error) => return Err(Error::file("reading", path)(error)),
+            Err(error) => return Err(Error::file("opening", path)(error)),
         };
+        // `ingest` appends while `serve` reads: half a record must not look torn.
+        file.lock().map_err(Error::file("locking", &path))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(Error::file("reading", &path))?;
         let record = 16 + 4 * dims;
         let whole = bytes.len() / record * record;
         if whole < bytes.len() {
-            let file = OpenOptions::new().write(true).open(&path).map_err(Error::file("opening", &path))?;
             file.set_len(whole as u64).map_err(Error::file("cutting", &path))?;
         }
+        drop(file);
         let vector = |bytes: &[u8]| {
             bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect()
         };
@@ -89,6 +93,7 @@ impl Vectors {
         }
         let mut file =
             OpenOptions::new().create(true).append(true).open(&path).map_err(Error::file("opening", &path))?;
+        file.lock().map_err(Error::file("locking", &path))?;
         file.write_all(&bytes).map_err(Error::file("writing", &path))
     }
 

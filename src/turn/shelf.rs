@@ -27,7 +27,8 @@ pub struct Shelf {
 }
 
 impl Shelf {
-    /// Puts documents, index and judge together.
+    /// Puts documents, index and judge together. The index's points in service must be made from the documents; the shelf
+    /// keeps them when the index goes on to others.
     pub fn new(
         generation: String,
         documents: Vec<Document>,
@@ -39,7 +40,7 @@ impl Shelf {
         for document in documents {
             by_id.entry(document.id.clone()).or_default().insert(document.lang, Arc::new(document));
         }
-        Shelf { generation, judge, index, statistics, documents: by_id }
+        Shelf { generation, judge, index: index.pinned(), statistics, documents: by_id }
     }
 
     /// The same knowledge with another judge.

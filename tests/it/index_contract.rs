@@ -533,6 +533,38 @@ async fn a_second_process_reads_a_copy_and_may_not_write() {
     assert_eq!(owner.count().await.unwrap(), 120);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pinned_handle_keeps_its_points_and_they_go_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = open(folder.path()).index;
+    index.rebuild("one", points(13, 10, "1")).await.unwrap();
+    let pinned = index.pinned();
+    index.rebuild("two", points(13, 20, "2")).await.unwrap();
+    assert_eq!((pinned.count().await.unwrap(), index.count().await.unwrap()), (60, 120));
+    assert_eq!(pinned.marker().unwrap().generation, "one");
+    check_scores(&pinned, &points(13, 10, "1"), DIMENSIONS).await;
+    drop(pinned);
+    assert_eq!(points_folders(folder.path()).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_follows_the_owner_and_takes_its_place_when_it_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let owner = open(folder.path()).index;
+    owner.rebuild("one", points(13, 10, "1")).await.unwrap();
+    let reader = ready(folder.path());
+    assert!(owner.is_ours() && !reader.is_ours());
+    assert!(!reader.follow("two").await.unwrap(), "it is not in service yet");
+    owner.rebuild("two", points(13, 20, "2")).await.unwrap();
+    assert!(reader.follow("two").await.unwrap());
+    assert_eq!(reader.count().await.unwrap(), 120);
+    owner.close().await.unwrap();
+    assert!(!reader.follow("three").await.unwrap(), "nobody is left who could bring it");
+    assert!(reader.is_ours());
+    reader.rebuild("three", points(13, 5, "3")).await.unwrap();
+    assert_eq!(reader.count().await.unwrap(), 30);
+}
+
 /// Not a test of its own: the process that [`a_kill_at_any_moment_leaves_a_whole_index`] starts and kills.
 #[tokio::test(flavor = "multi_thread")]
 async fn child_that_rebuilds_until_it_is_killed() {
