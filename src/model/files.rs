@@ -182,11 +182,27 @@ impl Models {
         Ok(path)
     }
 
+    /// For a file that cannot be used although it looks as it did when it arrived: reads every byte, and fetches it
+    /// again where they differ.
+    ///
+    /// # Errors
+    /// As [`Models::fetch`].
+    pub fn mend(&self, name: &str, progress: &Progress) -> Result<PathBuf> {
+        let manifest = self.manifest(name)?;
+        let folder = self.folder(manifest);
+        let _lock = lock(&folder.join("lock"), &manifest.name, progress)?;
+        match self.verify(name) {
+            Ok(path) => Ok(path), // Sound: another process has mended it, or the fault is not in the file.
+            Err(_) => self.fetch_locked(manifest, progress),
+        }
+    }
+
     fn fetch_locked(&self, manifest: &Manifest, progress: &Progress) -> Result<PathBuf> {
         let (path, parts) = (self.path(manifest), self.folder(manifest).join("parts"));
-        if path.is_file() {
-            progress.say(&format!("{} is not as it was when it arrived; fetching it again", path.display()));
-            std::fs::remove_file(&path).map_err(Error::file("removing", &path))?;
+        // It stays until another one is whole: without a source, a file that nobody can vouch for is better than none.
+        let unsound = path.is_file().then(|| format!("{} is not as it was when it arrived", path.display()));
+        if let Some(unsound) = &unsound {
+            progress.say(&format!("{unsound}; fetching it again"));
         }
         std::fs::create_dir_all(&parts).map_err(Error::file("creating", &parts))?;
         let job = Job {
@@ -254,7 +270,7 @@ impl Models {
             model: manifest.name.clone(),
             problem: format!(
                 "could not be fetched\n  {}\n  by hand: put the file into {}\n  expected: {}",
-                faults.join("\n  "),
+                unsound.into_iter().chain(faults).collect::<Vec<_>>().join("\n  "),
                 self.cache.join("by-hand").display(),
                 wanted_once.join(", or ")
             ),
