@@ -6,14 +6,14 @@ mod measure;
 
 pub mod open;
 
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, io::ErrorKind, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
     config::Settings,
-    error::{self, Error, Fault, Result},
+    error::{self, Cause, Error, Fault, Result},
 };
 
 /// Customer support that answers from your own documents, and hands over to a person when it is not sure enough.
@@ -227,12 +227,25 @@ fn hint(error: &Error) -> Option<&'static str> {
         Error::Index { .. } => Some(
             "the index is made from the store: stop other deskhand processes on this data folder, or delete its `index` folder and start again",
         ),
-        Error::Store { .. } => {
-            Some("is the disk full, or the data folder not writable? `--data DIR` names another one")
+        Error::File { cause, .. } => match cause.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                Some("make room on that disk and start again; what was acknowledged is safe")
+            }
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Some(
+                "whoever runs deskhand must be able to write there; `--data DIR` names another data folder, DESKHAND_MODELS another model cache",
+            ),
+            _ => None,
+        },
+        Error::Outside { cause, .. } if is_taken(cause) => {
+            Some("another program, perhaps another deskhand, listens there; `--port N` takes another port")
         }
         Error::Settings(_) => Some("`deskhand admin config` prints every setting with its default"),
         _ => None,
     }
+}
+
+fn is_taken(cause: &Cause) -> bool {
+    cause.downcast_ref::<std::io::Error>().is_some_and(|cause| cause.kind() == ErrorKind::AddrInUse)
 }
 
 /// Logs go to stderr: stdout is for answers. `quiet` keeps a one-shot command to warnings. The index engine warns about

@@ -307,8 +307,9 @@ pub fn need_space(folder: &Path, bytes: u64) -> Result<()> {
     let free = fs4::available_space(folder).map_err(Error::file("asking for free space in", folder))?;
     if free < bytes {
         let mib = |bytes: u64| bytes.div_ceil(1 << 20);
-        let cause = format!("{} MiB free in {}, {} MiB needed", mib(free), folder.display(), mib(bytes));
-        return Err(Error::Index { act: "writing", cause: cause.into() });
+        let said = format!("{} MiB free, {} MiB needed", mib(free), mib(bytes));
+        let cause = std::io::Error::new(std::io::ErrorKind::StorageFull, said);
+        return Err(Error::file("building the index in", folder)(cause));
     }
     Ok(())
 }
@@ -352,7 +353,7 @@ mod tests {
         need_space(folder.path(), 1).unwrap();
         let error = need_space(folder.path(), u64::MAX).unwrap_err();
         let said = crate::error::chain(&error);
-        assert!(said.contains("MiB free in") && said.contains("MiB needed"), "{said}");
+        assert!(said.contains("MiB free, ") && said.contains("MiB needed"), "{said}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What does the engine do with one shard? Points in, hits out, panics caught; no files of ours, no threads.
 
-use std::{collections::HashMap, panic::AssertUnwindSafe, path::Path, time::Instant};
+use std::{cell::Cell, collections::HashMap, panic::AssertUnwindSafe, path::Path, sync::Once, time::Instant};
 
 use qdrant_edge::{
     CountRequest, CreateIndex, Distance, EdgeConfig, EdgeShard, EdgeSparseVectorParams, EdgeVectorParams,
@@ -246,14 +246,36 @@ pub fn engine_filter(filter: &Filter) -> Result<Option<qdrant_edge::Filter>> {
 /// Turns a panic of the engine into an error. Nothing that the work touched is used after one: a build is thrown
 /// away, a search has nothing of its own, and the engine's locks do not poison.
 pub fn guarded<T>(act: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+    static QUIET: Once = Once::new();
+    QUIET.call_once(quiet_guarded_panics);
+    let outside = GUARDED.replace(true);
+    let outcome = std::panic::catch_unwind(AssertUnwindSafe(work));
+    GUARDED.set(outside);
+    outcome.unwrap_or_else(|panic| {
         let said = panic
             .downcast_ref::<String>()
             .map(String::as_str)
             .or_else(|| panic.downcast_ref::<&str>().copied())
             .unwrap_or("a panic without text");
+        // The engine's own errors drag pages of addresses behind them.
+        let said = said.split(", backtrace: ").next().unwrap_or(said);
         Err(Error::Index { act, cause: format!("the engine stopped: {said}").into() })
     })
+}
+
+thread_local! {
+    /// Whether this thread is inside [`guarded`].
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A panic that becomes an error is told once, by whoever handles the error.
+fn quiet_guarded_panics() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !GUARDED.get() {
+            before(panic);
+        }
+    }));
 }
 
 #[cfg(test)]
@@ -262,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_panic_of_the_engine_is_an_error_with_its_words() {
-        let error = guarded::<()>("flushing", || panic!("disk is {}", "full")).unwrap_err();
+        let error = guarded::<()>("flushing", || panic!("disk is {}, backtrace: Some(1, 2)", "full")).unwrap_err();
         assert_eq!(chain(&error), "flushing the index: the engine stopped: disk is full");
     }
 
