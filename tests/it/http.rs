@@ -2,14 +2,16 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
+    io::{Read, Write},
+    net::TcpStream,
+    ops::Deref,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use deskhand::{
     config::Settings,
+    error::Error,
     http,
     index::Index,
     knowledge::{publish::Press, vectors::Vectors},
@@ -27,16 +29,21 @@ use deskhand::{
 use serde_json::{Value, json};
 use tokio::{runtime::Runtime, sync::oneshot, task::JoinHandle};
 
+use super::support::{Answer, Client, Event};
+
 const TOKEN: &str = "a-token-for-tests-0123456789";
 const ORIGIN: &str = "https://app.example";
 
-/// An embedder that takes its time, so that a turn can be caught in flight.
-struct Slow(ScriptedEmbedder, Duration);
+/// An embedder that takes its time, so that a turn can be caught in flight; or fails at every question.
+struct Slow(ScriptedEmbedder, Duration, bool);
 
 impl Embed for Slow {
     fn embed(&mut self, side: Side, texts: &[&str]) -> deskhand::error::Result<Vec<Vec<f32>>> {
         if side == Side::Query {
             std::thread::sleep(self.1);
+            if self.2 {
+                return Err(Error::Inference("the test", "broken".into()));
+            }
         }
         self.0.embed(side, texts)
     }
@@ -123,22 +130,30 @@ struct Options {
     settings: &'static str,
     shelf: bool,
     slow: Duration,
+    broken: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { settings: "", shelf: true, slow: Duration::ZERO }
+        Options { settings: "", shelf: true, slow: Duration::ZERO, broken: false }
     }
 }
 
 struct Server {
     runtime: Runtime,
-    address: SocketAddr,
     store: Store,
     stop: Option<oneshot::Sender<()>>,
     served: Option<JoinHandle<deskhand::error::Result<()>>>,
-    agent: ureq::Agent,
+    client: Client,
     _folder: tempfile::TempDir,
+}
+
+impl Deref for Server {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
 }
 
 impl Server {
@@ -165,69 +180,13 @@ impl Server {
         let served = runtime.spawn(http::serve(bot, settings, listener, async {
             let _ = stopped.await;
         }));
-        let agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .allow_non_standard_methods(true)
-            .timeout_global(Some(Duration::from_secs(30)))
-            .build()
-            .new_agent();
-        Server { runtime, address, store, stop: Some(stop), served: Some(served), agent, _folder: folder }
-    }
-
-    fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Answer {
-        let mut request = ureq::http::Request::builder().method(method).uri(format!("http://{}{path}", self.address));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let response = match body {
-            Some(body) => self.agent.run(request.body(body).unwrap()),
-            None => self.agent.run(request.body(()).unwrap()),
-        };
-        let mut response = response.unwrap();
-        let headers =
-            response.headers().iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
-        let headers = headers.collect();
-        let text = response.body_mut().read_to_string().unwrap();
-        Answer { status: response.status().as_u16(), headers, text }
-    }
-
-    fn get(&self, path: &str) -> Answer {
-        self.call("GET", path, &[], None)
-    }
-
-    fn post(&self, path: &str, body: &Value) -> Answer {
-        self.call("POST", path, &[("content-type", "application/json")], Some(body.to_string().as_bytes()))
+        Server { runtime, store, stop: Some(stop), served: Some(served), client: Client::new(address), _folder: folder }
     }
 
     fn as_agent(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
         let token = format!("Bearer {TOKEN}");
         let headers = [("authorization", token.as_str()), ("content-type", "application/json")];
         self.call(method, path, &headers, body.map(Value::to_string).as_deref().map(str::as_bytes))
-    }
-
-    fn conversation(&self) -> String {
-        let started = self.post("/v1/conversations", &json!({"lang": "en"}));
-        assert_eq!(started.status, 201, "{}", started.text);
-        started.json()["id"].as_str().unwrap().to_owned()
-    }
-
-    fn say(&self, conversation: &str, body: &Value) -> Answer {
-        self.post(&format!("/v1/conversations/{conversation}/messages"), body)
-    }
-
-    fn events(&self, path: &str, headers: &[(&str, &str)]) -> Events {
-        let mut request = ureq::http::Request::builder().uri(format!("http://{}{path}", self.address));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let response = self.agent.run(request.body(()).unwrap()).unwrap();
-        assert_eq!(response.status().as_u16(), 200);
-        assert_eq!(response.headers()["content-type"], "text/event-stream");
-        Events { lines: BufReader::new(response.into_body().into_reader()), comments: 0 }
-    }
-
-    fn follow(&self, conversation: &str, after: i64) -> Events {
-        self.events(&format!("/v1/conversations/{conversation}/events?after={after}"), &[])
     }
 
     /// Asks and waits for the reply.
@@ -248,9 +207,10 @@ impl Server {
 
 async fn bot(folder: &std::path::Path, options: &Options) -> Bot {
     let store = Store::open(&folder.join("deskhand.sqlite"), &StoreOptions::default()).await.unwrap();
-    let embedder = Embedder::start(Box::new(Slow(ScriptedEmbedder, options.slow)), 64).unwrap();
-    let bot = Bot::new(store.clone(), Some(embedder.clone()), None, Guard::rules_only(), Policy::default());
+    let asked = Embedder::start(Box::new(Slow(ScriptedEmbedder, options.slow, options.broken)), 64).unwrap();
+    let bot = Bot::new(store.clone(), Some(asked), None, Guard::rules_only(), Policy::default());
     if options.shelf {
+        let embedder = Embedder::start(Box::new(ScriptedEmbedder), 64).unwrap();
         let abilities = embedder.abilities();
         let index = Index::open_embedded(&folder.join("index"), abilities.dims, &abilities.fingerprint).unwrap().index;
         let vectors = Vectors::at(folder.join("vectors"));
@@ -266,69 +226,6 @@ async fn bot(folder: &std::path::Path, options: &Options) -> Bot {
         bot.put_on_shelf(Some(Arc::new(shelf)));
     }
     bot
-}
-
-struct Answer {
-    status: u16,
-    headers: BTreeMap<String, String>,
-    text: String,
-}
-
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
-    }
-
-    /// The problem's code; proves its shape.
-    fn code(&self) -> String {
-        let json = self.json();
-        assert!(json["error"]["text"].as_str().is_some_and(|text| text.len() > 5), "{json}");
-        json["error"]["code"].as_str().unwrap().to_owned()
-    }
-}
-
-#[derive(Debug, Clone)]
-struct Event {
-    id: i64,
-    kind: String,
-    data: Value,
-}
-
-struct Events {
-    lines: BufReader<ureq::BodyReader<'static>>,
-    comments: usize,
-}
-
-impl Events {
-    /// The next event; `None` when the stream has ended.
-    fn next(&mut self) -> Option<Event> {
-        let (mut id, mut kind, mut data) = (0, String::new(), String::new());
-        loop {
-            let mut line = String::new();
-            if self.lines.read_line(&mut line).unwrap() == 0 {
-                return None;
-            }
-            match line.trim_end().split_once(':') {
-                Some(("", _)) => self.comments += 1,
-                Some(("id", value)) => id = value.trim().parse().unwrap(),
-                Some(("event", value)) => kind = value.trim().to_owned(),
-                Some(("data", value)) => data.push_str(value.trim()),
-                _ if line.trim().is_empty() && !kind.is_empty() => {
-                    return Some(Event { id, kind, data: serde_json::from_str(&data).unwrap() });
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn until(&mut self, found: impl Fn(&Event) -> bool) -> Event {
-        loop {
-            let event = self.next().expect("the stream ended");
-            if found(&event) {
-                return event;
-            }
-        }
-    }
 }
 
 const WITHDRAWAL: &str = "How long does a withdrawal to my bank take?";
@@ -673,6 +570,9 @@ fn readiness_says_why_not_and_metrics_hold_no_names() {
         ("handoff", &json!("error")),
         "still ends at a person"
     );
+
+    let broken = Server::with(Options { broken: true, ..Options::default() });
+    assert_eq!(broken.get("/readyz").json()["why_not"], json!(["the embedder does not answer"]));
 
     let server = Server::start();
     let ready = server.get("/readyz");

@@ -12,6 +12,10 @@ mod knowledge_files;
 
 mod parity;
 
+mod process;
+
 mod safety;
 
 mod store;
+
+mod support;
