@@ -175,6 +175,24 @@ fn a_data_folder_that_cannot_be_used_is_named_with_a_way_out() {
 }
 
 #[test]
+fn a_damaged_index_is_made_anew_from_the_store() {
+    let place = Place::new();
+    let mut process = Process::start(&place);
+    process.check_answers();
+    let index = place.data.join("index");
+    for damage in [
+        |index: &Path| fs::write(index.join("marker.json"), "{\"generation\":").unwrap(),
+        |index: &Path| fs::remove_dir_all(index).unwrap(),
+    ] {
+        process.kill();
+        damage(&index);
+        process = Process::start(&place);
+        assert!(process.log().contains("building the index"), "{}", process.log());
+        process.check_answers();
+    }
+}
+
+#[test]
 fn a_port_that_is_taken_is_said_at_once() {
     let place = Place::new();
     let process = Process::start(&place);

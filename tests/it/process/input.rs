@@ -196,10 +196,8 @@ fn stall_on_events(process: &Process, conversation: &str) -> Duration {
     // What the system has buffered comes first; then the end, or a reset.
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let mut buffer = vec![0; 1 << 20];
-    while let Ok(read) = stream.read(&mut buffer) {
-        if read == 0 {
-            break;
-        }
-    }
+    let end = std::iter::repeat_with(|| stream.read(&mut buffer)).find(|read| !matches!(read, Ok(1..)));
+    let still_open = |error: &std::io::Error| [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind());
+    assert!(!end.is_some_and(|end| end.is_err_and(|error| still_open(&error))), "the stream was kept open");
     started.elapsed()
 }

@@ -255,7 +255,7 @@ fn check_history(history: &Value, acknowledged: &BTreeMap<i64, (String, String)>
         assert!(!twice, "{when}: replied twice: {history}");
     }
     for (number, (key, text)) in acknowledged {
-        let message = &messages.get(*number as usize - 1).unwrap_or(&Value::Null);
+        let message = messages.get(*number as usize - 1).unwrap_or(&Value::Null);
         let found = (&message["from"], &message["text"]);
         assert_eq!(found, (&json!("customer"), &json!(text)), "{when}: {number} ({key}) of {history}");
     }
