@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Role,
-    terms::{Token, tokens},
+    terms::{Token, normalised, tokens},
 };
 use crate::words::Lang;
 
@@ -40,6 +40,11 @@ impl Terms {
     pub fn of(text: &str) -> Vec<(u32, f32)> {
         count(&tokens(text)).into_iter().map(|(term, seen)| (term, seen.times)).collect()
     }
+}
+
+/// A text as the terms see it: full-width, upper-case and traditional characters replaced by their plain forms.
+pub fn folded(text: &str) -> String {
+    normalised(text).into_iter().collect()
 }
 
 /// In how many documents each term stands, for each language, and how long texts of each role are.
