@@ -47,6 +47,11 @@ pub fn simplified(text: &str) -> String {
     terms::simplified(text)
 }
 
+/// A text as the terms see it: full-width, upper-case and traditional characters replaced by their plain forms.
+pub fn folded(text: &str) -> String {
+    terms::normalised(text).into_iter().collect()
+}
+
 /// In how many documents each term stands, for each language, and how long texts of each role are.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Frequencies {

@@ -200,7 +200,7 @@ fn word_end(text: &[char], at: usize) -> Option<usize> {
 }
 
 /// NFKC, lowercase, simplified characters, one apostrophe, nothing invisible.
-fn normalised(text: &str) -> Vec<char> {
+pub(super) fn normalised(text: &str) -> Vec<char> {
     let simplified = &*SIMPLIFIED;
     text.nfkc()
         .flat_map(char::to_lowercase)

@@ -1,8 +1,12 @@
 //! What needs no document: asks for a person, small talk, account matters, danger, orders in disguise.
 //!
-//! Rules settle what has a fixed wording; a softmax over the question's vector, fitted on the written examples in
-//! `prompts/guard/examples.jsonl`, settles the rest. Danger is looked at first, then a person asked for, then
+//! Rules settle what has a fixed wording; a softmax over the question's vector, signs and terms, fitted on the written
+//! examples in `prompts/guard/examples.jsonl`, settles the rest. Danger is looked at first, then a person asked for, then
 //! everything else. The guard never changes the judge's confidence: that is computed for every question.
+
+mod features;
+
+mod signs;
 
 use std::{path::Path, sync::LazyLock};
 
@@ -10,7 +14,8 @@ use regex::RegexSet;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::logistic::{Row, Softmax};
+use self::features::{Features, Scales};
+use super::logistic::{Softmax, SparseRow};
 use crate::{
     error::{Error, Result},
     model::{Embedder, Side},
@@ -112,28 +117,40 @@ struct Thresholds {
     small_talk: f64,
     off_topic: f64,
     injection: f64,
-    decay: f64,
+    fit: Fit,
 }
 
-static THRESHOLDS: LazyLock<Thresholds> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../../models/judge/guard.json"))
-        .expect("models/judge/guard.json parses; this is a bug")
-});
+/// How the softmax is fitted.
+#[derive(Debug, Clone, Deserialize)]
+struct Fit {
+    /// L2 penalty, in examples' worth of doubt.
+    decay: f64,
+    /// Passes over the examples.
+    steps: usize,
+    /// How much an ordinary example counts beside one of another class.
+    weight_none: f64,
+    /// What signs and terms count beside the vector.
+    scales: Scales,
+}
+
+static THRESHOLDS: LazyLock<Thresholds> =
+    LazyLock::new(|| serde_json::from_str(SETTINGS).expect("models/judge/guard.json parses; this is a bug"));
+
+const SETTINGS: &str = include_str!("../../models/judge/guard.json");
 
 const EXAMPLES: &str = include_str!("../../prompts/guard/examples.jsonl");
 
 /// The fitted guard.
 #[derive(Debug, Clone)]
 pub struct Guard {
-    softmax: Option<Softmax>,
-    mean: Vec<f32>,
+    fitted: Option<Fitted>,
 }
 
 /// What is kept between starts, so that the examples are embedded once.
-#[derive(Serialize, Deserialize)]
-struct Kept {
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Fitted {
+    features: Features,
     softmax: Softmax,
-    mean: Vec<f32>,
 }
 
 /// What the guard found, with the number behind it.
@@ -148,7 +165,7 @@ pub struct Finding {
 impl Guard {
     /// Rules alone: what is left when no embedder runs.
     pub fn rules_only() -> Self {
-        Guard { softmax: None, mean: Vec::new() }
+        Guard { fitted: None }
     }
 
     /// Fits the guard on the written examples, or reads the fit kept in `folder` for the same examples and weights.
@@ -156,38 +173,24 @@ impl Guard {
     /// # Errors
     /// Where the embedder fails. A fit that can't be kept is made anew at the next start.
     pub async fn fit(embedder: &Embedder, folder: Option<&Path>) -> Result<Self> {
-        let mut hash = Sha256::new();
-        hash.update(EXAMPLES);
-        hash.update(&embedder.abilities().fingerprint);
-        hash.update(THRESHOLDS.decay.to_le_bytes());
-        let name = format!("guard-{}.json", hex::encode(&hash.finalize()[..6]));
-        let path = folder.map(|folder| folder.join(name));
+        let path = folder.map(|folder| folder.join(kept_name(&embedder.abilities().fingerprint)));
         let kept = path.as_ref().and_then(|path| std::fs::read(path).ok());
-        if let Some(kept) = kept.and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok()) {
-            return Ok(Guard { softmax: Some(kept.softmax), mean: kept.mean });
+        if let Some(fitted) = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+            return Ok(Guard { fitted: Some(fitted) });
         }
         let examples = examples(EXAMPLES)?;
         let texts = examples.iter().map(|example| example.text.clone()).collect();
         let vectors = embedder.embed(Side::Query, texts).await?;
-        let guard = tokio::task::spawn_blocking(move || Guard::fit_on(&examples, &vectors))
+        let fitted = tokio::task::spawn_blocking(move || Fitted::on(&examples, &vectors, &THRESHOLDS.fit))
             .await
             .map_err(|_| Error::Stopped("fitting the guard"))?;
-        if let (Some(path), Some(softmax)) = (path, guard.softmax.clone()) {
-            let kept = serde_json::to_vec(&Kept { softmax, mean: guard.mean.clone() }).unwrap_or_default();
+        if let Some(path) = path {
+            let kept = serde_json::to_vec(&fitted).unwrap_or_default();
             if let Err(error) = std::fs::write(&path, kept) {
                 tracing::warn!(%error, "the guard's fit could not be kept; it is made anew at the next start");
             }
         }
-        Ok(guard)
-    }
-
-    fn fit_on(examples: &[Example], vectors: &[Vec<f32>]) -> Self {
-        let mean = mean(vectors);
-        let centred: Vec<Vec<f32>> = vectors.iter().map(|vector| centre(vector, &mean)).collect();
-        let rows: Vec<Row> = (examples.iter().zip(&centred))
-            .map(|(example, features)| Row { features, class: example.class as usize, weight: 1.0 })
-            .collect();
-        Guard { softmax: Some(Softmax::fit(&rows, Class::ALL.len(), THRESHOLDS.decay, 300)), mean }
+        Ok(Guard { fitted: Some(fitted) })
     }
 
     /// What a rule settles at once, before anything is embedded.
@@ -211,13 +214,38 @@ impl Guard {
         text.redactions().iter().any(|(kind, _)| matches!(*kind, "seed phrase" | "private key"))
     }
 
-    /// What the softmax says of a question's vector, `[d]`, unit length.
-    pub fn classify(&self, vector: &[f32]) -> Finding {
-        let Some(softmax) = &self.softmax else {
+    /// What the softmax says of a question, given its vector, `[d]`, unit length, and its words.
+    pub fn classify(&self, vector: &[f32], text: &str) -> Finding {
+        let Some(fitted) = &self.fitted else {
             return Finding { class: Class::None, probability: 0.0 };
         };
-        decide(&softmax.probabilities(&centre(vector, &self.mean)))
+        decide(&fitted.softmax.probabilities_sparse(&fitted.features.of(vector, text)))
     }
+}
+
+impl Fitted {
+    fn on(examples: &[Example], vectors: &[Vec<f32>], fit: &Fit) -> Self {
+        let texts: Vec<&str> = examples.iter().map(|example| example.text.as_str()).collect();
+        let features = Features::learn(vectors, &texts, fit.scales);
+        let rows: Vec<SparseRow> = (examples.iter().zip(vectors))
+            .map(|(example, vector)| SparseRow {
+                features: features.of(vector, &example.text),
+                class: example.class as usize,
+                weight: if example.class == Class::None { fit.weight_none } else { 1.0 },
+            })
+            .collect();
+        let softmax = Softmax::fit_sparse(&rows, features.count(), Class::ALL.len(), fit.decay, fit.steps);
+        Fitted { features, softmax }
+    }
+}
+
+/// The file of a fit: named after all that it follows from.
+fn kept_name(fingerprint: &str) -> String {
+    let mut hash = Sha256::new();
+    for part in [EXAMPLES, signs::FILE, SETTINGS, fingerprint] {
+        hash.update(part);
+    }
+    format!("guard-{}.json", hex::encode(&hash.finalize()[..6]))
 }
 
 /// The class that counts, given each class's probability in the order of [`Class::ALL`].
@@ -284,23 +312,6 @@ pub fn examples(lines: &str) -> Result<Vec<Example>> {
             })
         })
         .collect()
-}
-
-fn mean(vectors: &[Vec<f32>]) -> Vec<f32> {
-    let mut mean = vec![0.0; vectors.first().map_or(0, Vec::len)];
-    for vector in vectors {
-        for (sum, x) in mean.iter_mut().zip(vector) {
-            *sum += x / vectors.len() as f32;
-        }
-    }
-    mean
-}
-
-/// The vector less the examples' mean, at length 1: e5 vectors share most of their direction.
-fn centre(vector: &[f32], mean: &[f32]) -> Vec<f32> {
-    let moved: Vec<f32> = vector.iter().zip(mean).map(|(x, m)| x - m).collect();
-    let length = moved.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-6);
-    moved.iter().map(|x| x / length).collect()
 }
 
 #[cfg(test)]

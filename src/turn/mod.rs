@@ -265,7 +265,8 @@ impl<'a> Turn<'a> {
         let judged = shelf.judge.judge(&self.retrieved.features, self.question.lang);
         self.confidence = judged.confidence;
         self.features = judged.explanation;
-        let finding = ruled.or_else(|| own.as_deref().map(|vector| self.bot.guard.classify(vector)));
+        let finding =
+            ruled.or_else(|| own.as_deref().map(|vector| self.bot.guard.classify(vector, self.question.text.as_str())));
         if let Some(finding) = finding {
             self.features.insert(format!("guard_{}", name_of(finding.class)), finding.probability);
         }

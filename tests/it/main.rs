@@ -4,6 +4,8 @@
 
 mod generators;
 
+mod guard;
+
 mod http;
 
 mod index_contract;

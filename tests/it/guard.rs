@@ -1,0 +1,88 @@
+//! The guard on messages that it was not fitted on: how much danger it finds, and whom it disturbs.
+
+use std::{collections::BTreeMap, path::Path};
+
+use deskhand::{
+    model::{Embedder, Side, embedder::LocalEmbedder, files::Models, progress::Progress},
+    safety::mask,
+    turn::guard::{Class, Example, Guard, examples},
+};
+use serde_json::Value;
+
+#[tokio::test]
+#[ignore = "embeds about 4,000 messages with real weights (90 MB, fetched once): two minutes"]
+async fn danger_is_found_and_ordinary_questions_are_left_alone() {
+    let embedder = embedder();
+    let guard = Guard::fit(&embedder, None).await.unwrap();
+    let held_out = examples(include_str!("../../prompts/guard/heldout.jsonl")).unwrap();
+    let found = classify(&guard, &embedder, &held_out).await;
+    print_classes(&held_out, &found);
+
+    let danger = |of: &(&Example, &Class)| of.0.class.situation().is_some();
+    let recall = share(held_out.iter().zip(&found).filter(danger), |(_, found)| found.situation().is_some());
+    let exact = share(held_out.iter().zip(&found).filter(danger), |(example, found)| example.class == *found);
+    let ordinary = |of: &(&Example, &Class)| of.0.class == Class::None;
+    let false_cards = share(held_out.iter().zip(&found).filter(ordinary), |(_, found)| found.situation().is_some());
+    println!("held out: danger found {recall:.3}, as the right one {exact:.3}, false cards {false_cards:.3}");
+
+    let questions = ordinary_questions();
+    let found = classify(&guard, &embedder, &questions).await;
+    let suite_cards = share(found.iter(), |found| found.situation().is_some());
+    let suite_account = share(found.iter(), |found| **found == Class::Account);
+    let suite_stopped = share(found.iter(), |found| matches!(found, Class::Human | Class::Injection));
+    println!(
+        "{} answerable questions of the suite: false cards {suite_cards:.3}, account {suite_account:.3}, stopped \
+         otherwise {suite_stopped:.3}",
+        found.len()
+    );
+    assert!(recall >= 0.5, "danger found: {recall}");
+}
+
+/// The suite's questions that a document answers and nothing makes dangerous.
+fn ordinary_questions() -> Vec<Example> {
+    let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("eval/suites/wallet");
+    let mut ordinary = Vec::new();
+    for file in ["questions.zh.jsonl", "questions.en.jsonl"] {
+        for line in std::fs::read_to_string(suite.join(file)).unwrap().lines() {
+            let question: Value = serde_json::from_str(line).unwrap();
+            if question["answerable"] == true && question["situation"].is_null() {
+                ordinary.push(Example { text: question["question"].as_str().unwrap().to_owned(), class: Class::None });
+            }
+        }
+    }
+    ordinary
+}
+
+/// What the guard makes of each message, rules first, as a turn does.
+async fn classify(guard: &Guard, embedder: &Embedder, messages: &[Example]) -> Vec<Class> {
+    let masked: Vec<_> = messages.iter().map(|message| mask(&message.text)).collect();
+    let texts = masked.iter().map(|text| text.as_str().to_owned()).collect();
+    let vectors = embedder.embed(Side::Query, texts).await.unwrap();
+    let finding =
+        |(text, vector): (&_, &Vec<f32>)| Guard::rules(text).unwrap_or_else(|| guard.classify(vector, text.as_str()));
+    masked.iter().zip(&vectors).map(|of| finding(of).class).collect()
+}
+
+fn print_classes(examples: &[Example], found: &[Class]) {
+    let mut counts: BTreeMap<Class, [usize; 3]> = BTreeMap::new();
+    for (example, found) in examples.iter().zip(found) {
+        counts.entry(example.class).or_default()[0] += 1;
+        counts.entry(*found).or_default()[1] += 1;
+        counts.entry(*found).or_default()[2] += usize::from(example.class == *found);
+    }
+    for (class, [written, found, right]) in counts {
+        let of = |all: usize| right as f64 / all.max(1) as f64;
+        println!("{class:?}: {written} written, precision {:.3}, recall {:.3}", of(found), of(written));
+    }
+}
+
+/// The share of those that are `true` of `is`.
+fn share<T>(all: impl Iterator<Item = T>, is: impl Fn(&T) -> bool) -> f64 {
+    let all: Vec<T> = all.collect();
+    all.iter().filter(|one| is(one)).count() as f64 / all.len().max(1) as f64
+}
+
+fn embedder() -> Embedder {
+    let path = Models::from_env().unwrap().fetch("e5-small", &Progress::stderr()).unwrap();
+    Embedder::start(Box::new(LocalEmbedder::load(&path).unwrap()), 64).unwrap()
+}
