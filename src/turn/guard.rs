@@ -300,6 +300,18 @@ fn asks_for_a_person(text: &str) -> bool {
     ASKS.is_match(text) && !ABOUT.is_match(text)
 }
 
+/// Whether small talk is thanks or a goodbye rather than a greeting: it gets another card.
+pub fn says_thanks(text: &str) -> bool {
+    static THANKS: LazyLock<RegexSet> = LazyLock::new(|| {
+        RegexSet::new([
+            r"谢|謝|多谢|感恩|辛苦了|再见|再見|拜拜|好的|明白了|知道了|收到",
+            r"(?i)\b(thanks?|thx|ty|cheers|appreciate|bye|goodbye|great|perfect|got it|that helped|solved|ok(ay)?)\b",
+        ])
+        .expect("constant patterns; this is a bug")
+    });
+    THANKS.is_match(text)
+}
+
 /// Reads examples, one JSON object per line.
 pub fn examples(lines: &str) -> Result<Vec<Example>> {
     lines
@@ -317,6 +329,16 @@ pub fn examples(lines: &str) -> Result<Vec<Example>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn thanks_are_told_from_greetings() {
+        for text in ["thanks, that helped", "谢谢啦", "ok great", "明白了 辛苦"] {
+            assert!(says_thanks(text), "{text}");
+        }
+        for text in ["hello", "你好", "are you a bot"] {
+            assert!(!says_thanks(text), "{text}");
+        }
+    }
 
     #[test]
     fn a_person_asked_for_plainly_is_heard() {

@@ -353,7 +353,10 @@ impl<'a> Turn<'a> {
             Class::Account => self.hand_off(Code::Account, None).await?,
             Class::Injection => self.card("injection", Code::Injection).await?,
             // A greeting in front of a question that we can answer is no small talk.
-            Class::SmallTalk if verdict != Verdict::Answer => self.card("small_talk", Code::SmallTalk).await?,
+            Class::SmallTalk if verdict != Verdict::Answer => {
+                let thanks = guard::says_thanks(self.question.text.as_str());
+                self.card(if thanks { "thanks" } else { "small_talk" }, Code::SmallTalk).await?
+            }
             Class::OffTopic if verdict != Verdict::Answer => self.card("off_topic", Code::OffTopic).await?,
             _ => match self.question.spoken {
                 Spoken::Other => self.card_to_person_for("no_language", Code::NoLanguage, None).await?,

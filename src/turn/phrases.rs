@@ -49,6 +49,7 @@ const DEFAULT_CARDS: &[(&str, Lang, &str)] = default_cards![
     "self_harm",
     "verify_official",
     "small_talk",
+    "thanks",
     "off_topic",
     "injection",
     "secret_masked",
