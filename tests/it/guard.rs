@@ -20,7 +20,7 @@ async fn danger_is_found_and_ordinary_questions_are_left_alone() {
 
     let danger = |of: &(&Example, &Class)| of.0.class.situation().is_some();
     let recall = share(held_out.iter().zip(&found).filter(danger), |(_, found)| found.situation().is_some());
-    let exact = share(held_out.iter().zip(&found).filter(danger), |(example, found)| example.class == *found);
+    let exact = share(held_out.iter().zip(&found).filter(danger), |(example, found)| example.class == **found);
     let ordinary = |of: &(&Example, &Class)| of.0.class == Class::None;
     let false_cards = share(held_out.iter().zip(&found).filter(ordinary), |(_, found)| found.situation().is_some());
     println!("held out: danger found {recall:.3}, as the right one {exact:.3}, false cards {false_cards:.3}");
@@ -68,7 +68,7 @@ fn print_classes(examples: &[Example], found: &[Class]) {
     for (example, found) in examples.iter().zip(found) {
         counts.entry(example.class).or_default()[0] += 1;
         counts.entry(*found).or_default()[1] += 1;
-        counts.entry(*found).or_default()[2] += usize::from(example.class == *found);
+        counts.entry(*found).or_default()[2] += usize::from(example.class == **found);
     }
     for (class, [written, found, right]) in counts {
         let of = |all: usize| right as f64 / all.max(1) as f64;
