@@ -112,6 +112,7 @@ pub struct Example {
 #[derive(Debug, Clone, Deserialize)]
 struct Thresholds {
     danger: f64,
+    danger_sure: f64,
     human: f64,
     account: f64,
     small_talk: f64,
@@ -160,6 +161,13 @@ pub struct Finding {
     pub class: Class,
     /// How sure, in [0, 1]; 1 where a rule settled it.
     pub probability: f64,
+}
+
+impl Finding {
+    /// Whether the danger is so plain that its card is sent even where a document would answer.
+    pub fn outweighs_an_answer(&self) -> bool {
+        self.class.situation().is_some() && self.probability >= THRESHOLDS.danger_sure
+    }
 }
 
 impl Guard {

@@ -342,7 +342,12 @@ impl<'a> Turn<'a> {
 
     /// What the guard settles, given what the judge would do.
     async fn guarded(&mut self, finding: Option<Finding>, verdict: Verdict) -> Result<Option<Reply>> {
-        let class = finding.map_or(Class::None, |finding| finding.class);
+        let answered = |finding: &Finding| verdict == Verdict::Answer && !finding.outweighs_an_answer();
+        let class = match finding {
+            Some(finding) if finding.class.situation().is_some() && answered(&finding) => Class::None,
+            Some(finding) => finding.class,
+            None => Class::None,
+        };
         let reply = match class {
             _ if class.situation().is_some() => {
                 let secret = Guard::has_secret(&self.question.text);

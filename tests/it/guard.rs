@@ -72,7 +72,7 @@ fn print_classes(examples: &[Example], found: &[Class]) {
     for (example, found) in examples.iter().zip(found) {
         counts.entry(example.class).or_default()[0] += 1;
         counts.entry(*found).or_default()[1] += 1;
-        counts.entry(*found).or_default()[2] += usize::from(example.class == **found);
+        counts.entry(*found).or_default()[2] += usize::from(example.class == *found);
     }
     for (class, [written, found, right]) in counts {
         let of = |all: usize| right as f64 / all.max(1) as f64;
