@@ -4,6 +4,8 @@
 //! Template first and no model: every fact, the ask and every step tried is a piece of a customer's message, so a case
 //! cannot hold what nobody said. [`Case::text`] is rendered from the fields and nothing else. Pure: no I/O, no clock.
 
+mod corrections;
+
 mod facts;
 
 mod story;
@@ -230,7 +232,7 @@ fn fact(slot: &str, message: u32, text: &str, span: Span) -> Fact {
     Fact { slot: slot.to_owned(), value: span.of(text).to_owned(), message, span }
 }
 
-/// Every fact once, where it was said first.
+/// Every fact once, where it was said first, without those taken back.
 fn facts_of(messages: &[story::Message<'_>]) -> Vec<Fact> {
     let mut seen = BTreeSet::new();
     let mut facts = Vec::new();
@@ -242,7 +244,7 @@ fn facts_of(messages: &[story::Message<'_>]) -> Vec<Fact> {
             }
         }
     }
-    facts
+    corrections::standing(messages, facts)
 }
 
 /// "500 USDT" gives the token too, though no two facts overlap.
