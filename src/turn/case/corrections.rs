@@ -23,7 +23,9 @@ static CORRECTS: LazyLock<Regex> = LazyLock::new(|| {
 
 /// Words that take back what was said before them.
 static WITHDRAWS: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"(?i)当我没说|别管(?:那个|它|这个)|(?-u:\b)(?:forget|scratch|ignore|disregard|strike) (?:that|it|this)(?-u:\b)")
+    pattern(
+        r"(?i)当我没说|别管(?:那个|它|这个)|(?-u:\b)(?:forget|scratch|ignore|disregard|strike) (?:that|it|this)(?-u:\b)",
+    )
 });
 
 /// The facts that still stand, in their order. `facts` come in reading order.

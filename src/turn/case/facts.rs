@@ -98,8 +98,7 @@ const PIECES: &[(&str, &str)] = &[
     ),
     ("{MONTH_ZH}", "(?:十[一二]?|[一二三四五六七八九])"),
     ("{H_DAY}", "(?:二?十[一二三四五六七八九]?|三十一?|[一二三四五六七八九])"),
-    ("{XX", "",
-    ),
+    ("{XX", ""),
     ("{PART}", "大清早|一早|早上|早晨|清晨|上午|中午|午后|下午|傍晚|晚上|晚间|凌晨|半夜|夜里|深夜"),
     (
         "{CLOCK}",
@@ -115,7 +114,10 @@ const PIECES: &[(&str, &str)] = &[
         "{WEEKDAY}",
         "(?:mon(?:day)?|tue(?:s(?:day)?)?|wed(?:nesday)?|thu(?:rs(?:day)?)?|fri(?:day)?|sat(?:urday)?|sun(?:day)?)",
     ),
-    ("{AMPM}", r"(?:\d{1,2}(?:[:.]\d{2})?\s?[ap]\.?m\b|(?:[01]?\d|2[0-3]):\d{2}(?::\d{2})?|noon|midnight|\d{1,2} o'?clock)"),
+    (
+        "{AMPM}",
+        r"(?:\d{1,2}(?:[:.]\d{2})?\s?[ap]\.?m\b|(?:[01]?\d|2[0-3]):\d{2}(?::\d{2})?|noon|midnight|\d{1,2} o'?clock)",
+    ),
     (
         "{DAY_EN}",
         "(?:the day before yesterday|yesterday|today|tonight|(?:last |this |next )?{WEEKDAY}|last (?:night|week|month|year|weekend)|\
@@ -132,9 +134,10 @@ const PIECES: &[(&str, &str)] = &[
 
 /// Words before 银行 that say what sort of bank, not which.
 const GENERIC_BANKS: &[&str] = &[
-    "手机", "网上", "电话", "开户", "数字", "收款", "付款", "发卡", "对方", "其他", "别的", "各大", "国内", "国外", "外国", "本地",
-    "海外", "线上", "直销", "商业", "中央", "哪些", "什么", "自己", "绑定", "支持", "提现", "转账", "汇款", "充值", "境外", "合作", "多家",
-    "两家", "所有", "每家", "传统", "股份", "村镇", "地方", "香港", "内地", "大陆", "已发", "发给", "中间", "代理",
+    "手机", "网上", "电话", "开户", "数字", "收款", "付款", "发卡", "对方", "其他", "别的", "各大", "国内", "国外",
+    "外国", "本地", "海外", "线上", "直销", "商业", "中央", "哪些", "什么", "自己", "绑定", "支持", "提现", "转账",
+    "汇款", "充值", "境外", "合作", "多家", "两家", "所有", "每家", "传统", "股份", "村镇", "地方", "香港", "内地",
+    "大陆", "已发", "发给", "中间", "代理",
 ];
 
 fn always(_: &str, _: &str, _: &str) -> bool {
@@ -195,7 +198,9 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         ("time", r"(?i){B}{AMPM}{B}", not_in_a_number),
         ("time", r"(?i){B}(?:on|since|from|by|until|till) (the \d{1,2}(?:st|nd|rd|th)){B}", always),
         ("time", r"(?i){B}(?:in|since|back in|in early|in late) ((?:{MONTH} )?20\d\d){B}", not_in_a_number),
-        ("time", r"(?i){B}(?:in|since|in early|in late) ({MONTH}){B}", |_, value, _| !["may", "mar", "sun"].contains(&value)),
+        ("time", r"(?i){B}(?:in|since|in early|in late) ({MONTH}){B}", |_, value, _| {
+            !["may", "mar", "sun"].contains(&value)
+        }),
         ("time", r"(?i){B}(?:half an hour|{COUNT_EN} nights) ago{B}", always),
         ("time", r"(?i){B}on (\d{1,2}/\d{1,2}(?:/\d{2,4})?){B}", always),
         ("time", r"{B}\d{1,2}/\d{1,2}/(?:20)?\d\d{B}", always),
@@ -211,7 +216,11 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             r"(?i){B}(?:iphone|苹果)\s?(?:\d{1,2}|xs|xr|x|se){B}(?:\s?(?:pro\s?max|pro|plus|mini|max))?",
             not_in_a_number,
         ),
-        ("device", r"(?i)iphone|ipad(?:\s?(?:pro|air|mini))?(?:\s?\d{1,2}{B})?|苹果手机|macbook(?: (?:pro|air))?", always),
+        (
+            "device",
+            r"(?i)iphone|ipad(?:\s?(?:pro|air|mini))?(?:\s?\d{1,2}{B})?|苹果手机|macbook(?: (?:pro|air))?",
+            always,
+        ),
         ("device", r"(?i){B}(?:ios|ipados|macos|harmonyos|hyperos)\s?\d{1,2}(?:\.\d{1,2}){0,2}", always),
         ("device", r"(?i)(?:{B}android|安卓|鸿蒙)(?:手机|系统|平板|版)?(?:\s?\d{1,2}(?:\.\d{1,2}){0,2})?", always),
         (
@@ -302,7 +311,8 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             },
         ),
         ("amount", r"(?i){B}{H_EN} (?:{TOKEN}|{MONEY_EN}){B}", |before, value, _| {
-            let bare = ["a ", "an ", "one "].iter().any(|one| value.to_lowercase().starts_with(one)) && value.split_whitespace().count() == 2;
+            let bare = ["a ", "an ", "one "].iter().any(|one| value.to_lowercase().starts_with(one))
+                && value.split_whitespace().count() == 2;
             !bare && !before.ends_with(|c: char| c.is_ascii_digit())
         }),
         ("amount", r"(?i){B}(?:{N}\s?grand|{H_EN} grand){B}", always),
@@ -311,9 +321,11 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             r"(?:转|提|充|付|扣|汇|少|退|收|花|亏|丢|欠|押|存|取)(?:了|走|给[^\s,。]{0,4})?我?({H}(?:多|来)?)",
             |_, value, after| value.contains(['千', '万', '百']) && !counts_something(after),
         ),
-        ("amount", r"{B}{N}\s?万(?:多)?|[一二两三四五六七八九十百]+(?:多)?万(?:多|[零一二三四五六七八九百千]+)?", |_, _, after| {
-            !counts_something(after)
-        }),
+        (
+            "amount",
+            r"{B}{N}\s?万(?:多)?|[一二两三四五六七八九十百]+(?:多)?万(?:多|[零一二三四五六七八九百千]+)?",
+            |_, _, after| !counts_something(after),
+        ),
         ("amount", r"(?i){B}(?:{TOKEN}) ({N}){B}", |_, _, after| {
             !counts_something(after) && !after.starts_with(['.', ':', '-'])
         }),
@@ -400,7 +412,10 @@ fn a_currency(value: &str, after: &str) -> bool {
 
 /// A minus sign belongs to the number only where no word or number runs into it.
 fn a_signed_number(before: &str, value: &str, _: &str) -> bool {
-    !value.starts_with('-') || before.is_empty() || before.ends_with(char::is_whitespace) || before.ends_with(['(', ':', ','])
+    !value.starts_with('-')
+        || before.is_empty()
+        || before.ends_with(char::is_whitespace)
+        || before.ends_with(['(', ':', ','])
 }
 
 /// What follows belongs to the number before it: a fraction, a time, a range.
@@ -418,7 +433,10 @@ fn a_code(before: &str, value: &str, after: &str) -> bool {
         return !STANDARDS.contains(&letters.as_str()) && value.chars().any(|c| c.is_ascii_digit());
     }
     // A number alone may be many things.
-    !counts_something(after) && !counts_money(after) && !goes_on_as_a_number(after) && !before.ends_with(['¥', '$', '€', '£', '.', ','])
+    !counts_something(after)
+        && !counts_money(after)
+        && !goes_on_as_a_number(after)
+        && !before.ends_with(['¥', '$', '€', '£', '.', ','])
 }
 
 /// What follows makes the number before it a count or a duration.
@@ -434,10 +452,7 @@ fn counts_something(after: &str) -> bool {
 
 /// What follows makes the number before it money.
 fn counts_money(after: &str) -> bool {
-    static MONEY: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(&assembled(
-            r"(?i)^\s?(?:(?:{TOKEN}|{MONEY_EN}|u){B}|元|块|万|{MONEY})",
-        ))
-    });
+    static MONEY: LazyLock<Regex> =
+        LazyLock::new(|| pattern(&assembled(r"(?i)^\s?(?:(?:{TOKEN}|{MONEY_EN}|u){B}|元|块|万|{MONEY})")));
     MONEY.is_match(after)
 }

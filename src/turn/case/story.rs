@@ -51,7 +51,7 @@ rules! {
     ASKS_TO_EXPLAIN: r"(?i)(?-u:\b)(?:how|can you|could you|please|try|can i|explain|tell me)(?-u:\b).*(?-u:\b)again\W*$";
 
     /// Words of anger: swearing, blame, threats to complain.
-    ANGRY: r"(?i)投诉|举报你|你们.{0,12}(?:骗|坑|黑|垃圾|耍|抢|吃了|故意|帮凶|真行|真会|拿.{0,4}当|不管|不作为|踢皮球|推来推去)|(?:垃圾|破|骗子|黑心|坑人|流氓)(?:公司|平台|软件|app|客服|玩意|东西|机器|应用|钱包|系统)|垃圾|骗子[!。\s]*$|抢钱|坑爹|坑人|坑钱|妈的|他妈|尼玛|你妈|特么|(?-u:\b)(?:tmd|nmd|sb|cnm)(?-u:\b)|傻逼|卧槽|我操|操你|去死|滚蛋|滚[!,。\s]*$|气死|气人|火大|无语|恶心|离谱|忽悠|糊弄|敷衍|耍我|逗我|玩我|受够|什么破|什么玩意|啥玩意|不要脸|起诉|律师|消协|曝光|差评|退钱|不认账|凭什么|凭啥|皮球|踢来踢去|推来推去|搞什么|搞毛|搞笑呢|开玩笑|有完没完|哪有这种|哪门子|讲不讲理|还讲理|什么道理|几个意思|有病|居然|竟然|还好意思|笑话|服了|呵呵|醉了|吃相|黑店|良心|骗人|私吞|还我|赔我|退我|说好的|甩锅|推卸|装死|没人管|就这(?:服务|水平|态度|效率)|(?:什么|啥|这)(?:态度|服务|效率)|你们(?:连|就是|倒是|真)|难道|(?:催|问|说|打|提|发|找|反馈|联系)(?:了|过)?(?:[三四五六七八九十几好]|好几|\d+|无数)(?:次|回|遍)|第[三四五六七八九十\d]+[次回遍](?:问|说|来|找|了)|等什么等|什么等|还要(?:我)?(?:拖|等)(?:多久|到)|(?:到底|究竟).{0,12}(?:[没管发给退赔]|拖|干嘛|干什么|什么时候|想怎|要怎|多久)|让我等到|谁(?:测试|写|设计|负责)的|白交|白扣|白等|耽误|当我|(?-u:\b)(?:wtf|wth|ffs|omfg|fuck\w*|shit\w*|bullshit|bs|crap|damn|bloody|useless|ridiculous|unacceptable|terrible|awful|horrible|pathetic|a joke|worst|disgust\w*|idiots?|stupid|garbage|trash|thieves|thief|liars?|lies|lying|crooks?|rip ?-?off|robbery|robbing|daylight|sue|lawyer|attorney|formal complaint|complain(?:t|ts|ing)?|furious|angry|fed up|sick of|tired of|outrageous|scammers at|excuse me|how dare|how is that (?:allowed|ok|legal)|where on earth|what on earth|what the hell|the hell|shame on|hostage|incompetent|clowns?|criminals?|(?:nobody|no ?one|noone) (?:\w+ )?(?:warn\w*|answer\w*|repl\w*|cares?|tells?|told|helps?|picks?)|unbelievable|insane|absurd|nonsense|come on|seriously|kidding|do your job|waste of|hate|sucks?|annoy\w*|frustrat\w*|ignor(?:ed|ing)|zero help|what kind of (?:\w+ )?(?:service|app|company|bank|support)|give me (?:back )?my|it'?s my (?:own )?money|my own money|you (?:lost|took|robbed|cheated|lied|broke|ruined|locked)|still did nothing|did nothing|do nothing|you people|you guys (?:keep|are|just|took|stole)|(?:you|u) (?:are|r|guys|people)(?-u:\b).{0,20}(?:scam|steal\w*|fraud)|(?:stole|steal|stealing|keep(?:ing)?|kept|took|taking|ate|eating|holding|hold) my (?:money|refund|funds|fee|cash|coins)|every (?:single )?(?:update|time|month) (?:you|i)|(?:don'?t|dont|do not) (?:tell|give) me|(?:speak|talk) english|i want answers|own it|never again|nothing is (?:solved|fixed)|been (?:trying|waiting|asking) (?:\w+ ){0,4}for (?:\w+ )?(?:days|weeks|months)|how many times|for the (?:third|fourth|fifth|last|\w+th|3rd) time|(?:third|fourth|fifth|3rd|4th|5th) time)(?-u:\b)|[!?]{2,}\W*[!]|[!]{2,}|[?]{3,}";
+    ANGRY: r"(?i)(?:我要|我去|去|再不.{0,8}|等着|准备|已经|一定)投诉|投诉你|举报你|你们.{0,12}(?:骗|坑|黑[心店我钱]|垃圾|耍|抢|吃了|故意|帮凶|真行|真会|拿.{0,4}当|不管|不作为|踢皮球|推来推去)|(?:垃圾|破|骗子|黑心|坑人|流氓)(?:公司|平台|软件|app|客服|玩意|东西|机器|应用|钱包|系统)|垃圾|骗子[!。\s]*$|抢钱|坑爹|坑人|坑钱|(?:^|[^我你他她])妈的|他妈的|尼玛|你妈[的逼]|特么|(?-u:\b)(?:tmd|nmd|sb|cnm)(?-u:\b)|傻逼|卧槽|我操|操你|去死|滚蛋|滚[!,。\s]*$|气死|气人|火大|无语|恶心|离谱|忽悠|糊弄|敷衍|耍我|逗我|玩我|受够|什么破|什么玩意|啥玩意|不要脸|(?:起诉|告)你们?|找律师|我的?律师|消协|曝光|差评|退钱|不认账|凭什么|凭啥|皮球|踢来踢去|推来推去|搞什么|搞毛|搞笑呢|开玩笑|有完没完|哪有这种|哪门子|讲不讲理|还讲理|什么道理|几个意思|有病|居然|竟然|还好意思|笑话|服了|呵呵|醉了|吃相|黑店|良心|骗人|私吞|还我(?:钱|币|血汗)|退我(?:钱|币|羽毛|积分)?[!。]*$|说好的|甩锅|推卸|装死|没人管|就这(?:服务|水平|态度|效率)|(?:什么|啥|这)(?:态度|服务|效率)|你们(?:连|就是|倒是|真)|难道|(?:催|问|说|打|提|发|找|反馈|联系)(?:了|过)?(?:[三四五六七八九十几好]|好几|\d+|无数)(?:次|回|遍)|第[三四五六七八九十\d]+[次回遍](?:问|说|来|找|了)|等什么等|什么等|还要(?:我)?(?:拖|等)(?:多久|到)|(?:到底|究竟).{0,8}(?:发没|管不管|给不给|退不退|拖|干嘛|干什么|什么时候|想怎|要怎|还要|多久)|让我等到|谁(?:测试|写|设计|负责)的|白交|白扣|白等|耽误|当我|(?-u:\b)(?:wtf|wth|ffs|omfg|fuck\w*|shit\w*|bullshit|bs|crap|damn|bloody|useless|ridiculous|unacceptable|terrible|awful|horrible|pathetic|a joke|worst|disgust\w*|idiots?|stupid|garbage|trash|thieves|thief|liars?|lies|lying|crooks?|rip ?-?off|robbery|robbing|daylight|sue (?:you|tern)|my (?:lawyer|attorney)|(?:formal|file a|making a|this) complaint|complain|furious|angry|fed up|sick of|tired of|outrageous|scammers at|excuse me|how dare|how is that (?:allowed|ok|legal)|where on earth|what on earth|what the hell|the hell|shame on|hostage|incompetent|clowns?|criminals?|(?:nobody|no ?one|noone) (?:\w+ )?(?:warn\w*|answer\w*|repl\w*|cares?|tells?|told|helps?|picks?)|unbelievable|insane|absurd|nonsense|come on|seriously|kidding|do your job|waste of|hate|sucks?|annoy\w*|frustrat\w*|ignor(?:ed|ing)|zero help|what kind of (?:\w+ )?(?:service|app|company|bank|support)|give me (?:back )?my|it'?s my (?:own )?money|my own money|you (?:lost|robbed|cheated|lied|broke|ruined|locked)|still did nothing|did nothing|do nothing|you people|you guys (?:keep|are|just|took|stole)|(?:you|u) (?:are|r|guys|people)(?-u:\b).{0,20}(?:scam|steal\w*|fraud)|(?:stole|steal|stealing|keep(?:ing)?|kept|took|taking|ate|eating|holding|hold) my (?:money|refund|funds|fee|cash|coins)|every (?:single )?(?:update|time|month) (?:you|i)|(?:don'?t|dont|do not) (?:tell|give) me|(?:speak|talk) english|i want answers|own it|never again|nothing is (?:solved|fixed)|been (?:trying|waiting|asking) (?:\w+ ){0,4}for (?:\w+ )?(?:days|weeks|months)|how many times|for the (?:third|fourth|fifth|last|\w+th|3rd) time|(?:third|fourth|fifth|3rd|4th|5th) time)(?-u:\b)|[!?]{2,}\W*[!]|[!]{2,}|[?]{3,}";
     /// Anger that shows in the letters: a word of all capitals among others, or doubled question marks beside "you".
     RAISED: r"(?-u:\b)(?:WHERE|WHEN|WHY|WHO|WHAT|HOW|NOW|NEVER|NOTHING|NOBODY|STILL|MONTHS?|WEEKS?|DAYS?|HOURS?|MINUTES?|YOUR?|MY|ONE|ALL|AGAIN|NOT|NO|STOP|ENOUGH|EVERY|ANY|TWICE|STOLEN|MONEY|BACK|SAME|ALREADY|SECONDS?|FOREVER|MONDAY|TUESDAY|WEDNESDAY|THURSDAY|FRIDAY)(?-u:\b)";
     WORRIED: r"(?i)着急|很急|好急|太急|急死|急用|急需|急急|急[!。,\s]|急$|担心|害怕|好怕|怕|慌|吓|怎么办|咋办|救命|求求|求助|紧急|尽快|不见了|丢了|丢失|没了|被盗|被骗|盗刷|骗子|骗走|全没|睡不着|崩溃|哭|(?-u:\b)(?:worr\w+|scared|afraid|anxious|panic\w*|freak\w*|nervous|urgent\w*|asap|desperate|emergency|please help|help me|lost|gone|missing|stolen|hacked|scammed|drained|terrified|stress\w*|where is my money|wheres my money|life savings)(?-u:\b)|help!";
@@ -65,6 +65,8 @@ rules! {
     ABOUT_CHAIN: r"(?i)币|链|哈希|区块|合约|授权|矿工费|地址|钱包|(?-u:\b)(?:chain|hash|tx|wallet|crypto|coins?|tokens?|gas|nonce|contract|approv\w*|swap|bridge|usdt|usdc|btc|eth|trx|bnb|sol)(?-u:\b)";
     ABOUT_APP: r"(?i)闪退|打不开|白屏|黑屏|卡死|卡住|崩溃|报错|错误|加载|更新|登录不|登不|进不去|没反应|界面|按钮|扫码|推送|(?-u:\b)(?:crash\w*|freez\w*|frozen|won'?t open|blank|bugs?|error|load\w*|update\w*|log ?in|sign in|screen|button|app|face ?id|notification\w*|glitch\w*)(?-u:\b)";
     ABOUT_IDENTITY: r"(?i)实名|认证|身份证|护照|人脸|审核|(?-u:\b)(?:kyc|identity|passport|verif\w+|selfie|id card)(?-u:\b)";
+    /// A site, a number, a mail address or a name in a messenger.
+    CONTACT: r"(?i)\[(?:phone|email) \d|(?-u:\b)[a-z0-9][a-z0-9-]*\.(?:com|net|org|io|xyz|app|top|cc|cn|info|site|online|vip|live|me|co)(?-u:\b)|@\w{3,}|\d{3,}[- ]?\d{4,}";
     MERCHANT: r"(?i)在.{1,12}(?:买|消费|刷|付|吃|店)|淘宝|京东|拼多多|美团|亚马逊|(?-u:\b)(?:amazon|uber|netflix|spotify|apple|steam|airbnb|booking|merchant (?:is|was|called))(?-u:\b)|(?-u:\b)(?:at|from|by) (?:the )?(?-i:[A-Z][a-z]+)";
 }
 
@@ -87,7 +89,8 @@ pub(super) fn ask(messages: &[Message<'_>]) -> Option<(u32, Span)> {
         .or(messages.last())?;
     let (message, text) = *chosen;
     let pieces = clauses(text);
-    let kept = |keep: fn(&str) -> bool| pieces.iter().filter(|at| keep(&text[(*at).clone()])).cloned().collect::<Vec<_>>();
+    let kept =
+        |keep: fn(&str) -> bool| pieces.iter().filter(|at| keep(&text[(*at).clone()])).cloned().collect::<Vec<_>>();
     let mut matters = kept(speaks);
     if matters.is_empty() {
         matters = kept(has_matter);
@@ -156,7 +159,7 @@ pub(super) fn priority(code: Code, mood: &str, messages: &[Message<'_>]) -> u8 {
 
 /// What an agent will need and has not been given, by what the conversation is about. `problem` when nobody has said
 /// what it is about; `merchant` has no slot of its own and is looked for here.
-pub(super) fn missing(code: Code, messages: &[Message<'_>], given: &BTreeSet<&str>) -> Vec<String> {
+pub(super) fn missing(messages: &[Message<'_>], given: &BTreeSet<&str>) -> Vec<String> {
     let all = messages.iter().map(|(_, text)| fold(text)).collect::<Vec<_>>().join("\n");
     if !messages.iter().any(|(_, text)| has_matter(text)) {
         return vec!["problem".to_owned()];
@@ -168,12 +171,9 @@ pub(super) fn missing(code: Code, messages: &[Message<'_>], given: &BTreeSet<&st
     let paying = ABOUT_CARD.is_match(&all) || (A_CARD.is_match(&all) && !moving && !app);
     if paying && !(moving && on_chain) {
         needed.extend(["product", "merchant", "time", "amount"]);
-    } else if (moving || code == Code::Danger) && on_chain {
+    } else if moving && on_chain {
         needed.extend(["tx_hash", "network", "amount", "time"]);
-        if code == Code::Danger {
-            needed.push("address");
-        }
-    } else if moving || code == Code::Danger {
+    } else if moving {
         needed.extend(["order", "bank", "amount", "time"]);
     }
     if app {
@@ -186,8 +186,7 @@ pub(super) fn missing(code: Code, messages: &[Message<'_>], given: &BTreeSet<&st
         needed.extend(["time"]);
     }
     let has = |slot: &str| match slot {
-        // Either one leads an agent to the entry.
-        "tx_hash" | "order" => given.contains("tx_hash") || given.contains("order"),
+        "tx_hash" | "order" => names_the_entry(given),
         // Money that moved on a chain has no bank, and a card payment's product is the card when it says so.
         "bank" => given.contains("bank") || given.contains("order") || given.contains("tx_hash"),
         "merchant" => MERCHANT.is_match(&all),
@@ -195,6 +194,41 @@ pub(super) fn missing(code: Code, messages: &[Message<'_>], given: &BTreeSet<&st
         other => given.contains(other),
     };
     needed.into_iter().filter(|slot| !has(slot)).map(str::to_owned).collect()
+}
+
+/// What an agent will need in a situation of danger and has not been given. `told` is all that the case quotes of the
+/// customer.
+pub(super) fn missing_in_danger(situation: &str, told: &str, given: &BTreeSet<&str>) -> Vec<String> {
+    let told = fold(told);
+    let on_card = A_CARD.is_match(&told) || given.contains("product");
+    let needed: &[&str] = match situation {
+        "theft" if on_card && !given.contains("tx_hash") => &["amount", "merchant", "time", "card"],
+        // A number of ours already says how and where it moved.
+        "theft" | "wrong_transfer" if given.contains("order") => &["amount", "time"],
+        "theft" | "wrong_transfer" => &["tx_hash", "network", "amount", "time", "address"],
+        "leaked_key" => &["wallet", "time"],
+        "scam" => &["contact", "amount", "time", "address"],
+        "malicious_approval" => &["address", "network", "time"],
+        "takeover" => &["time", "device"],
+        "lost_phone" => &["time", "device", "card"],
+        "dispute" => &["order", "time"],
+        "verify_official" => &["contact", "requested"],
+        _ => &[],
+    };
+    let has = |slot: &str| match slot {
+        "tx_hash" | "order" => names_the_entry(given),
+        "wallet" => given.contains("address"),
+        "card" => A_CARD.is_match(&told),
+        "merchant" => MERCHANT.is_match(&told),
+        "contact" => CONTACT.is_match(&told),
+        other => given.contains(other),
+    };
+    needed.iter().filter(|slot| !has(slot)).map(|slot| (*slot).to_owned()).collect()
+}
+
+/// A hash or a number of ours: either one leads an agent to the entry.
+fn names_the_entry(given: &BTreeSet<&str>) -> bool {
+    given.contains("tx_hash") || given.contains("order")
 }
 
 /// Says more than "a person, please" or "hello".
