@@ -171,7 +171,7 @@ pub(super) async fn eval_run(settings: Settings, options: EvalRun) -> Result<Exi
         file: options.judge.as_ref().map(|path| path.display().to_string()),
         ..judge_details(&bot, kind)?
     };
-    let mut report = Report::new(&stage.suite, ran.records, kind, details, ran.how);
+    let mut report = Report::new(&stage.suite, ran.records, kind, details, ran.how).with_cases(ran.cases);
     report.unknown_documents = ran.unknown_documents;
     report.how.facts.extend(BTreeMap::from([
         ("fingerprint".to_owned(), stage.deskhand.fingerprint()),

@@ -8,9 +8,10 @@ use minijinja::{Environment, Value, context};
 
 use super::{
     blame::Blame,
+    cases::{CaseFigures, CaseRecord, SlotValue},
     metrics, plots,
     record::Record,
-    report::{Report, headline, show},
+    report::{Report, between, headline, show},
 };
 use crate::error::{Error, Result};
 
@@ -57,6 +58,8 @@ pub fn render(report: &Report) -> Result<String> {
         blame => report.blame.iter().map(|(step, n)| Value::from(vec![Value::from(step.as_str()), Value::from(*n)])).collect::<Vec<_>>(),
         worst => report.worst(WORST).into_iter().map(miss).collect::<Vec<_>>(),
         misses => report.records.iter().filter(|record| record.blame.is_some()).count(),
+        cases => report.cases.as_ref().map(cases),
+        case_misses => report.case_records.iter().filter(|record| !record.is_perfect()).map(case_miss).collect::<Vec<_>>(),
         time => value(&json["time"]),
         judge_details => value(&json["judge_details"]),
         comparison => comparison(&json["comparison"]),
@@ -80,7 +83,7 @@ fn headline_rows(report: &Report) -> Vec<Value> {
                 ("name", name.into()),
                 ("room", room.into()),
                 ("value", show(number).into()),
-                ("interval", interval.map_or(String::new(), |of| format!("{:.3} – {:.3}", of.low, of.high)).into()),
+                ("interval", between(interval).into()),
                 (
                     "count",
                     detail.and_then(|detail| detail.count).map_or(String::new(), |count| count.to_string()).into(),
@@ -149,6 +152,41 @@ fn miss(record: &Record) -> Value {
     ])
 }
 
+fn cases(figures: &CaseFigures) -> Value {
+    let rows = figures.rates().into_iter().map(|(name, rate)| {
+        map([
+            ("name", name.into()),
+            ("value", show(rate.value).into()),
+            ("interval", between(rate.interval).into()),
+            ("count", rate.count.into()),
+            ("n", rate.n.into()),
+        ])
+    });
+    map([
+        ("n", figures.cases.into()),
+        ("f1", show(figures.slots.f1).into()),
+        ("invented", figures.invented.into()),
+        ("rates", rows.collect::<Vec<_>>().into()),
+    ])
+}
+
+fn case_miss(record: &CaseRecord) -> Value {
+    let list = |facts: Vec<&SlotValue>| {
+        facts.iter().map(|fact| format!("{}: {}", fact.slot, fact.value)).collect::<Vec<_>>().join("; ")
+    };
+    map([
+        ("id", record.id.clone().into()),
+        ("missed", list(record.missed()).into()),
+        ("extra", list(record.extra()).into()),
+        ("invented", list(record.invented.iter().collect()).into()),
+        ("ask", record.ask.clone().into()),
+        ("ask_contains", record.ask_contains.clone().unwrap_or_default().into()),
+        ("ask_missed", (record.ask_hits() == Some(false)).into()),
+        ("tried", record.tried.join("; ").into()),
+        ("labelled_tried", record.labelled_tried.join("; ").into()),
+    ])
+}
+
 fn comparison(json: &serde_json::Value) -> Value {
     let mut shown = json.clone();
     if let Some(flips) = shown.get_mut("flips").and_then(|flips| flips.as_array_mut()) {
@@ -194,6 +232,7 @@ mod tests {
         for outside in ["http://", "https://", "src=", "@import", "url("] {
             assert!(!page.contains(outside), "{outside}");
         }
+        assert!(page.contains("where is &lt;b&gt;it"));
         assert!(page.contains("prefers-color-scheme") && page.contains("召回"));
         assert!(page.contains("top_cosine") && page.contains("0.800"));
         if let Some(folder) = std::env::var_os("DESKHAND_KEEP_REPORT") {

@@ -19,6 +19,8 @@ pub mod run;
 
 pub mod answers;
 
+pub mod cases;
+
 pub mod statements;
 
 pub mod metrics;

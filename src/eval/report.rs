@@ -9,6 +9,7 @@ use super::{
     baseline::Comparison,
     blame::Blame,
     calibrate::Thresholds,
+    cases::{self, CaseFigures, CaseRecord},
     certify::Certificate,
     intervals,
     metrics::{self, Figures, Slice},
@@ -33,6 +34,9 @@ pub struct Report {
     pub figures: Figures,
     /// The same for each part of the questions.
     pub slices: Vec<Slice>,
+    /// The written cases; null without labelled ones.
+    #[serde(default)]
+    pub cases: Option<CaseFigures>,
     /// Misses by the step to blame.
     pub blame: BTreeMap<Blame, usize>,
     /// Where the time went.
@@ -47,6 +51,9 @@ pub struct Report {
     pub how: How,
     /// Every question.
     pub records: Vec<Record>,
+    /// Every labelled case.
+    #[serde(default)]
+    pub case_records: Vec<CaseRecord>,
 }
 
 /// What a judge decides by.
@@ -109,6 +116,7 @@ impl Report {
             judge_details,
             figures: metrics::figures(&all, true),
             slices: metrics::slices(&all),
+            cases: None,
             blame,
             time: time(&records),
             comparison: None,
@@ -116,7 +124,13 @@ impl Report {
             unknown_documents: Vec::new(),
             how,
             records,
+            case_records: Vec::new(),
         }
+    }
+
+    /// The same report with the written cases.
+    pub fn with_cases(self, records: Vec<CaseRecord>) -> Report {
+        Report { cases: cases::figures(&records), case_records: records, ..self }
     }
 
     /// Misses, the worst first: wrong answers by confidence, then broken turns, then what was held back though it
@@ -145,9 +159,7 @@ impl Report {
         line("| figure | value | 95% interval | n |\n| --- | ---: | --- | ---: |".to_owned());
         for (name, value) in headline(&self.figures) {
             let detail = self.figures.details.values().find_map(|room| room.get(name));
-            let interval = detail
-                .and_then(|detail| detail.interval)
-                .map_or(String::new(), |of| format!("{:.3} – {:.3}", of.low, of.high));
+            let interval = between(detail.and_then(|detail| detail.interval));
             line(format!(
                 "| {name} | {} | {interval} | {} |",
                 show(value),
@@ -165,6 +177,9 @@ impl Report {
                 [of.retrieval.recall_at_1, of.decision.auroc, of.decision.coverage, of.decision.wrong_answer_rate]
                     .map(show);
             line(format!("| {} {} | {}{mark} | {} |", slice.by, cell(&slice.slice), of.questions, values.join(" | ")));
+        }
+        if let Some(cases) = &self.cases {
+            line(case_table(cases));
         }
         line(format!(
             "\nMisses by step: {}",
@@ -193,6 +208,23 @@ impl Report {
         }
         page
     }
+}
+
+/// The written cases as a Markdown table.
+fn case_table(cases: &CaseFigures) -> String {
+    let mut lines = vec![
+        format!("\n## {} written cases: F1 {}, {} invented\n", cases.cases, show(cases.slots.f1), cases.invented),
+        "| figure | value | 95% interval | n |\n| --- | ---: | --- | ---: |".to_owned(),
+    ];
+    for (name, rate) in cases.rates() {
+        lines.push(format!("| {name} | {} | {} | {} |", show(rate.value), between(rate.interval), rate.n));
+    }
+    lines.join("\n")
+}
+
+/// An interval in words; empty where there is none.
+pub fn between(interval: Option<intervals::Interval>) -> String {
+    interval.map_or(String::new(), |of| format!("{:.3} – {:.3}", of.low, of.high))
 }
 
 /// The figures that a reader looks at first, in order.
@@ -303,7 +335,7 @@ pub(crate) mod tests {
         before[11].did.outcome = Ending::Handoff;
         before[11].did.text = "<b>earlier</b>".to_owned();
         report.comparison = Some(compare(&before, &report.records, Tolerance::default()));
-        report
+        report.with_cases(vec![cases::tests::record()])
     }
 
     #[test]
@@ -348,6 +380,7 @@ pub(crate) mod tests {
         assert_eq!(json["details"]["retrieval"]["recall_at_1"]["n"], 40);
         assert!(json["details"]["decision"]["auroc"]["interval"]["low"].is_number());
         assert_eq!(json["records"][1]["id"], "q01");
+        assert_eq!((&json["cases"]["slots"]["recall"]["n"], &json["case_records"][0]["id"]), (&3.into(), &"c1".into()));
     }
 
     #[test]
@@ -371,6 +404,7 @@ pub(crate) mod tests {
         let page = report().markdown();
         assert!(page.contains("| recall_at_1 | 0.800 |") && page.contains("&lt;script>"), "{page}");
         assert!(!page.contains("<script"));
+        assert!(page.contains("1 written cases") && page.contains("| slot_recall | 0.333 |"), "{page}");
         assert_eq!(show(None), "–");
     }
 

@@ -14,6 +14,7 @@ use super::{
     answers::{self, Quote, Sent},
     blame::blame,
     calibrate::{Fitted, Row},
+    cases::{CaseLabel, CaseRecord, SlotValue},
     record::{Did, KEPT_RANKS, Label, Record},
     report::How,
     suite::{Ending, Question, Role, Said, Suite},
@@ -23,7 +24,8 @@ use crate::{
     safety,
     turn::{
         Bot, Explanation,
-        asked::{Asked, From, Past, PastReply},
+        asked::{Asked, Choice, From, Past, PastReply},
+        case::Case,
         judge::Judge,
         reply::{Code, Outcome, Reply},
     },
@@ -49,6 +51,8 @@ pub struct Options {
 pub struct Ran {
     /// A record per question, in the suite's order.
     pub records: Vec<Record>,
+    /// A record per labelled case, in the suite's order.
+    pub cases: Vec<CaseRecord>,
     /// How it was run.
     pub how: How,
     /// Documents that labels name and the knowledge does not have.
@@ -85,6 +89,10 @@ pub async fn run_by_fold(bots: &[Bot], fold_of: &[usize], suite: &Suite, options
         progress.one_more(records.len());
     }
     progress.end();
+    let mut cases = Vec::with_capacity(suite.cases.len());
+    for label in &suite.cases {
+        cases.extend(write_case(&bots[0], label, options.day).await);
+    }
     let how = How {
         started: started.0.strftime("%Y-%m-%d %H:%M UTC").to_string(),
         seconds: started.1.elapsed().as_secs_f64(),
@@ -94,7 +102,7 @@ pub async fn run_by_fold(bots: &[Bot], fold_of: &[usize], suite: &Suite, options
         build: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
         facts: BTreeMap::from([("day".to_owned(), options.day.to_string())]),
     };
-    Ok(Ran { records, how, unknown_documents })
+    Ok(Ran { records, cases, how, unknown_documents })
 }
 
 /// For each question the fold that `fold_of_row` gives its row. Questions without a row (their turn broke) go to fold 0.
@@ -130,12 +138,60 @@ async fn ask(bot: &Bot, question: &Question, day: Date) -> Record {
     record
 }
 
+/// The case that the bot writes when the customer, with the last message, taps "talk to a person".
+async fn write_case(bot: &Bot, label: &CaseLabel, day: Date) -> Option<CaseRecord> {
+    let (last, earlier) = label.messages.split_last()?;
+    let history = past(earlier);
+    let asked = Asked {
+        conversation: format!("eval-{}", label.id),
+        message: history.len() as u32 + 1,
+        text: safety::mask(&last.text),
+        choice: Some(Choice::Person),
+        history,
+        lang: None,
+        day,
+    };
+    let customer = asked.history.iter().filter(|past| past.from == From::Customer).map(|past| &past.text);
+    let said: Vec<String> = customer.chain([&asked.text]).map(|text| text.as_str().to_owned()).collect();
+    let case = bot.turn(asked).await.case?;
+    Some(case_record(label, case, &said))
+}
+
+fn case_record(label: &CaseLabel, case: Case, said: &[String]) -> CaseRecord {
+    let found: Vec<SlotValue> =
+        case.facts.into_iter().map(|fact| SlotValue { slot: fact.slot, value: fact.value }).collect();
+    let invented = |fact: &&SlotValue| !said.iter().any(|text| text.contains(fact.value.trim()));
+    CaseRecord {
+        id: label.id.clone(),
+        lang: label.lang,
+        labelled: label.facts.clone(),
+        invented: found.iter().filter(invented).cloned().collect(),
+        found,
+        labelled_tried: label.tried.clone(),
+        tried: case.tried.into_iter().map(|fact| fact.value).collect(),
+        ask: case.ask.value,
+        ask_contains: label.ask_contains.clone(),
+    }
+}
+
 /// The question as a turn: masked at the door like a customer's, its history as messages. No language is given:
 /// finding it is the turn's work.
 fn asked(question: &Question, day: Date) -> Asked {
-    let history: Vec<Past> = question
-        .history
-        .iter()
+    let history = past(&question.history);
+    Asked {
+        conversation: format!("eval-{}", question.id),
+        message: history.len() as u32 + 1,
+        text: safety::mask(&question.question),
+        choice: None,
+        history,
+        lang: None,
+        day,
+    }
+}
+
+/// What was said before, as a turn remembers it.
+fn past(said: &[Said]) -> Vec<Past> {
+    said.iter()
         .zip(1..)
         .map(|(said, message)| Past {
             message,
@@ -149,16 +205,7 @@ fn asked(question: &Question, day: Date) -> Asked {
                 offers: Vec::new(),
             }),
         })
-        .collect();
-    Asked {
-        conversation: format!("eval-{}", question.id),
-        message: history.len() as u32 + 1,
-        text: safety::mask(&question.question),
-        choice: None,
-        history,
-        lang: None,
-        day,
-    }
+        .collect()
 }
 
 fn did(reply: Reply, explanation: Explanation, ms: f64) -> Did {

@@ -11,6 +11,7 @@ use std::{
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
+use super::cases::CaseLabel;
 use crate::{
     error::{Error, Result},
     words::Lang,
@@ -131,6 +132,8 @@ pub struct Suite {
     pub knowledge: Vec<PathBuf>,
     /// The questions, in file order.
     pub questions: Vec<Question>,
+    /// Conversations whose written case is labelled.
+    pub cases: Vec<CaseLabel>,
     /// The lines left out.
     pub bad: Vec<BadLine>,
 }
@@ -145,6 +148,14 @@ struct Manifest {
     #[serde(default)]
     knowledge: Option<OneOrMany<PathBuf>>,
     questions: Vec<QuestionFile>,
+    #[serde(default)]
+    cases: Vec<CaseFile>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CaseFile {
+    file: PathBuf,
 }
 
 #[derive(Debug, Deserialize)]
@@ -226,7 +237,7 @@ fn yes() -> bool {
 
 impl Suite {
     /// Reads a suite's folder: by its `suite.toml`, or without one every `questions*`, `followups*` and `adversarial*`
-    /// JSON-lines file in it, with `knowledge/`, `knowledge.jsonl` or `docs*.jsonl` as its knowledge.
+    /// JSON-lines file in it and every `cases*` one, with `knowledge/`, `knowledge.jsonl` or `docs*.jsonl` as its knowledge.
     ///
     /// # Errors
     /// When the folder or `suite.toml` cannot be read, or no question is left.
@@ -260,7 +271,28 @@ impl Suite {
     }
 
     fn read(&mut self, file: &Path, shown: &str, split: Option<&str>) -> Result<()> {
+        for mut question in self.read_lines(file, shown, parse)? {
+            question.split = question.split.or_else(|| split.map(str::to_owned));
+            self.questions.push(question);
+        }
+        Ok(())
+    }
+
+    fn read_cases(&mut self, file: &Path, shown: &str) -> Result<()> {
+        let cases = self.read_lines(file, shown, |line, _| CaseLabel::parse(line))?;
+        self.cases.extend(cases);
+        Ok(())
+    }
+
+    /// The lines of a file that `parse`, given each with its place, takes; the others are kept as bad.
+    fn read_lines<T>(
+        &mut self,
+        file: &Path,
+        shown: &str,
+        parse: impl Fn(&str, String) -> Result<T, String>,
+    ) -> Result<Vec<T>> {
         let bytes = std::fs::read(file).map_err(Error::file("reading", file))?;
+        let mut read = Vec::new();
         for (at, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
             let place = format!("{shown}:{}", at + 1);
             let parsed = match std::str::from_utf8(line) {
@@ -269,14 +301,11 @@ impl Suite {
                 Err(_) => Err("not UTF-8".to_owned()),
             };
             match parsed {
-                Ok(mut question) => {
-                    question.split = question.split.or_else(|| split.map(str::to_owned));
-                    self.questions.push(question);
-                }
+                Ok(one) => read.push(one),
                 Err(reason) => self.bad.push(BadLine { file: shown.to_owned(), line: at + 1, reason }),
             }
         }
-        Ok(())
+        Ok(read)
     }
 
     /// Takes out questions whose id came before, and refuses a suite without questions.
@@ -356,6 +385,9 @@ fn from_manifest(folder: &Path, manifest: &Path) -> Result<Suite> {
     for part in read.questions {
         suite.read(&folder.join(&part.file), &part.file.display().to_string(), part.split.as_deref())?;
     }
+    for part in read.cases {
+        suite.read_cases(&folder.join(&part.file), &part.file.display().to_string())?;
+    }
     Ok(suite)
 }
 
@@ -373,6 +405,9 @@ fn without_manifest(folder: &Path) -> Result<Suite> {
     let mut suite = Suite { name: name_of(folder), knowledge: knowledge.cloned().collect(), ..Suite::default() };
     for file in files.iter().filter(lines).filter(|file| starts(file, &["questions", "followups", "adversarial"])) {
         suite.read(file, &name_of(file), None)?;
+    }
+    for file in files.iter().filter(lines).filter(|file| starts(file, &["cases"])) {
+        suite.read_cases(file, &name_of(file))?;
     }
     Ok(suite)
 }
@@ -494,6 +529,16 @@ mod tests {
         assert_eq!(bad.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 4, 5, 6, 7]);
         assert!(bad[1].1.contains("relevant") && bad[2].1.contains("came before"), "{bad:?}");
         assert!(bad[3].1.contains("nugget `(`") && bad[4].1.contains("`fr`"), "{bad:?}");
+    }
+
+    #[test]
+    fn cases_are_read_beside_the_questions() {
+        let case = r#"{"id":"c","lang":"zh","messages":[{"role":"user","text":"转人工"}],"facts":[{"slot":"bank","value":"工行"}]}"#;
+        let question = "{\"id\":\"1\",\"question\":\"a\",\"answerable\":false,\"expected\":[\"offer\",\"handoff\"]}";
+        let folder = folder(&[("questions.jsonl", question), ("cases.jsonl", &format!("{case}\n{{}}\n"))]);
+        let suite = Suite::from_folder(folder.path()).unwrap();
+        assert_eq!((suite.cases.len(), suite.bad.len()), (1, 1));
+        assert_eq!(suite.questions[0].expected, [Ending::Offer, Ending::Handoff]);
     }
 
     #[test]

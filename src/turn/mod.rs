@@ -496,12 +496,13 @@ impl<'a> Turn<'a> {
 
     fn case(&self, code: Code, for_agents: &[Candidate]) -> case::Case {
         let nearest = self.retrieved.candidates.iter().take(4).chain(for_agents);
-        let nearest: Vec<Near> = nearest.map(Candidate::near).collect();
+        let nearest: Vec<Near> = nearest.map(Candidate::near).filter(Near::is_worth_a_look).collect();
         let offered = match (&self.asked.choice, self.asked.history.iter().rev().find_map(|past| past.reply.as_ref())) {
             (Some(Choice::NoneOfThese | Choice::Person), Some(last)) => last.offers.clone(),
             _ => Vec::new(),
         };
-        let suggested = self.retrieved.candidates.first().map(|best| {
+        let best = self.retrieved.candidates.first().filter(|_| case::suggests(code, self.confidence));
+        let suggested = best.map(|best| {
             let answered = answer::verbatim(&best.document, best.passage);
             case::Suggested {
                 document: best.document.id.clone(),

@@ -68,19 +68,41 @@ const PIECES: &[(&str, &str)] = &[
     ("{N}", r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"),
     ("{H}", "[零一二两三四五六七八九十百千万亿半几]+"),
     (
+        "{H_EN}",
+        "(?:(?:a few|a couple(?: of)?|half a|an?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|\
+         fifteen|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:[- ](?:and )?\
+         (?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|\
+         ninety|hundred|thousand|million|grand))*)",
+    ),
+    (
+        "{MONEY}",
+        "人民币|美元|美金|美刀|刀|港币|港元|港纸|蚊|欧元|欧|英镑|镑|日元|日币|韩元|韩币|泰铢|新台币|台币|新加坡元|新币|坡币|\
+         澳元|澳币|加元|加币|瑞郎|瑞士法郎|法郎|卢布|卢比|林吉特|马币|令吉|越南盾|印尼盾|盾|比索|迪拉姆|里拉|雷亚尔|澳门元|葡币",
+    ),
+    (
+        "{MONEY_EN}",
+        "usd|cny|rmb|cnh|hkd|eur|gbp|jpy|sgd|aud|cad|chf|thb|krw|inr|myr|twd|php|idr|vnd|nzd|aed|brl|mxn|try|\
+         dollars?|bucks?|euros?|pounds?|quid|yuan|renminbi|yen|baht|won|rupees?|ringgits?|dirhams?|pesos?|francs?|liras?|reais|cents?",
+    ),
+    (
         "{TOKEN}",
         "usdt|usdc|busd|fdusd|dai|weth|wbtc|btc|eth|bnb|trx|sol|matic|pol|doge|shib|xrp|ltc|arb|avax|ton|usdd|pepe",
     ),
     (
         "{DAY}",
-        "大前天|今天|今日|昨天|昨日|前天|前几天|昨晚|今晚|今早|今晨|前晚|当天|刚才|刚刚|上周[一二三四五六日天末]?|这周[一二三四五六日天]?|\
+        "大前天|今天|今日|昨天|昨日|前天|前日|前几天|前阵子|昨晚|今晚|今早|昨早|今晨|前晚|昨夜|今夜|前夜|大前晚|当天|当晚|刚才|刚刚|上周[一二三四五六日天末]?|这周[一二三四五六日天]?|\
          上个?星期[一二三四五六日天]?|本周[一二三四五六日天]?|上个月|上月|周[一二三四五六日天]|周末|星期[一二三四五六日天]|礼拜[一二三四五六日天]|\
-         (?:20\\d\\d年)?\\d{1,2}月\\d{1,2}[日号]?|20\\d\\d年\\d{1,2}月|\\d{1,2}[号日]",
+         (?:20\\d\\d年|今年|去年)?\\d{1,2}月\\d{1,2}[日号]?|(?:20\\d\\d年|今年|去年)?(?:\\d{1,2}|{MONTH_ZH})月(?:[初中底末]|[上中下]旬|份)|\\
+         (?:20\\d\\d年|今年|去年)?{MONTH_ZH}月{H_DAY}[日号]?|(?:20\\d\\d年|今年|去年)\\d{1,2}月|20\\d\\d年|去年|\\
+         (?:上个?月|这个?月|本月)(?:\\d{1,2}[日号]|{H_DAY}[日号]|[初中底末])|月[初底末]|\\d{1,2}[号日]|{H_DAY}号",
     ),
-    ("{PART}", "早上|早晨|清晨|上午|中午|下午|傍晚|晚上|凌晨|半夜|夜里|深夜"),
+    ("{MONTH_ZH}", "(?:十[一二]?|[一二三四五六七八九])"),
+    ("{H_DAY}", "(?:二?十[一二三四五六七八九]?|三十一?|[一二三四五六七八九])"),
+    ("{XX", ""),
+    ("{PART}", "大清早|一早|早上|早晨|清晨|上午|中午|午后|下午|傍晚|晚上|晚间|凌晨|半夜|夜里|深夜"),
     (
         "{CLOCK}",
-        r"(?:[01]?\d|2[0-4])[:]\d{2}(?::\d{2})?|(?:\d{1,2}|[一二两三四五六七八九十]{1,3})点(?:钟|半|多|左右|一刻|\d{1,2}分?|[一二三四五六七八九十]{1,3}分)?(?:左右)?",
+        r"(?:[01]?\d|2[0-4])[:]\d{2}(?::\d{2})?|(?:\d{1,2}|[一二两三四五六七八九十]{1,3})点(?:钟|半|多钟?|来钟|左右|一刻|三刻|过|整|\d{1,2}分?|[零一二三四五六七八九十]{1,3}分?)?(?:左右|前后|多)?",
     ),
     ("{COUNT}", "(?:\\d+|[一二两三四五六七八九十半几]+|好几)(?:多)?\\s?个?(?:多)?"),
     ("{SPAN}", "(?:秒钟?|分钟|小时|钟头|天|日|周|星期|礼拜|月|年)"),
@@ -92,12 +114,30 @@ const PIECES: &[(&str, &str)] = &[
         "{WEEKDAY}",
         "(?:mon(?:day)?|tue(?:s(?:day)?)?|wed(?:nesday)?|thu(?:rs(?:day)?)?|fri(?:day)?|sat(?:urday)?|sun(?:day)?)",
     ),
-    ("{AMPM}", r"(?:\d{1,2}(?::\d{2})?\s?[ap]\.?m\b\.?|(?:[01]?\d|2[0-3]):\d{2}(?::\d{2})?)"),
+    (
+        "{AMPM}",
+        r"(?:\d{1,2}(?:[:.]\d{2})?\s?[ap]\.?m\b|(?:[01]?\d|2[0-3]):\d{2}(?::\d{2})?|noon|midnight|\d{1,2} o'?clock)",
+    ),
+    (
+        "{DAY_EN}",
+        "(?:the day before yesterday|yesterday|today|tonight|(?:last |this |next )?{WEEKDAY}|last (?:night|week|month|year|weekend)|\
+         this (?:morning|afternoon|evening|week|weekend|month))(?: (?:morning|afternoon|evening|night))?",
+    ),
     (
         "{COUNT_EN}",
         "(?:\\d+|an?|one|two|three|four|five|six|seven|eight|nine|ten|twelve|a few|few|several|a couple(?: of)?|couple(?: of)?)",
     ),
+    // An order number: digits with a letter or two in front, in groups that hyphens join.
+    ("{CODE}", r"[A-Z]{1,6}[-_]?\d[A-Z0-9]*(?:[-_][A-Z0-9]+)*|\d{4,}(?:-[A-Z0-9]+)+|\d{6,}"),
     ("{SPAN_EN}", "(?:seconds?|secs?|minutes?|mins?|hours?|hrs?|h|days?|weeks?|months?|years?)"),
+];
+
+/// Words before 银行 that say what sort of bank, not which.
+const GENERIC_BANKS: &[&str] = &[
+    "手机", "网上", "电话", "开户", "数字", "收款", "付款", "发卡", "对方", "其他", "别的", "各大", "国内", "国外",
+    "外国", "本地", "海外", "线上", "直销", "商业", "中央", "哪些", "什么", "自己", "绑定", "支持", "提现", "转账",
+    "汇款", "充值", "境外", "合作", "多家", "两家", "所有", "每家", "传统", "股份", "村镇", "地方", "香港", "内地",
+    "大陆", "已发", "发给", "中间", "代理",
 ];
 
 fn always(_: &str, _: &str, _: &str) -> bool {
@@ -137,25 +177,31 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         ("time", r"(?i){B}{COUNT_EN} {SPAN_EN} ago{B}", always),
         (
             "time",
-            r"(?i){B}for (?:about |over |more than |almost |nearly |the (?:last|past) )?{COUNT_EN} {SPAN_EN}{B}",
+            r"(?i){B}for (?:about |over |more than |almost |nearly |the (?:last|past) )?({COUNT_EN} {SPAN_EN}){B}",
             always,
         ),
         (
             "time",
-            r"(?i){B}(?:since |on |last |this |at )?(?:yesterday|today|tonight|{WEEKDAY}|last (?:night|week|month|year)|this (?:morning|afternoon|evening|week|month))(?: (?:morning|afternoon|evening|night))?(?:,? (?:at |around |about )?{AMPM})?{B}",
+            r"(?i){B}(?:{AMPM} (?:on )?)?{DAY_EN}(?:,? (?:at |around |about |ca\.? |~)*{AMPM})?{B}",
             |_, value, _| a_weekday_not_a_word(value),
         ),
         (
             "time",
-            r"(?i){B}(?:since |on )?{MONTH}\.? \d{1,2}(?:st|nd|rd|th)?(?:,? 20\d\d)?(?:,? (?:at |around )?{AMPM})?{B}",
+            r"(?i){B}{MONTH}\.? (?:the )?\d{1,2}(?:st|nd|rd|th)?{B}(?:,? 20\d\d)?(?:,? (?:at |around |about )?{AMPM})?{B}",
             always,
         ),
         (
             "time",
-            r"(?i){B}(?:since |on )?\d{1,2}(?:st|nd|rd|th)? (?:of )?{MONTH}(?:,? 20\d\d)?(?:,? (?:at |around )?{AMPM})?{B}",
+            r"(?i){B}\d{1,2}(?:st|nd|rd|th)? (?:of )?{MONTH}{B}(?:,? 20\d\d)?(?:,? (?:at |around |about )?{AMPM})?{B}",
             always,
         ),
-        ("time", r"(?i){B}{AMPM}", not_in_a_number),
+        ("time", r"(?i){B}{AMPM}{B}", not_in_a_number),
+        ("time", r"(?i){B}(?:on|since|from|by|until|till) (the \d{1,2}(?:st|nd|rd|th)){B}", always),
+        ("time", r"(?i){B}(?:in|since|back in|in early|in late) ((?:{MONTH} )?20\d\d){B}", not_in_a_number),
+        ("time", r"(?i){B}(?:in|since|in early|in late) ({MONTH}){B}", |_, value, _| {
+            !["may", "mar", "sun"].contains(&value)
+        }),
+        ("time", r"(?i){B}(?:half an hour|{COUNT_EN} nights) ago{B}", always),
         ("time", r"(?i){B}on (\d{1,2}/\d{1,2}(?:/\d{2,4})?){B}", always),
         ("time", r"{B}\d{1,2}/\d{1,2}/(?:20)?\d\d{B}", always),
         ("app_version", r"(?i){B}v?\d{1,3}\.\d{1,3}\.\d{1,4}(?:-(?:beta|rc|alpha)\.?\d*)?{B}", not_in_a_number),
@@ -170,17 +216,21 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             r"(?i){B}(?:iphone|苹果)\s?(?:\d{1,2}|xs|xr|x|se){B}(?:\s?(?:pro\s?max|pro|plus|mini|max))?",
             not_in_a_number,
         ),
-        ("device", r"(?i)iphone|ipad(?: (?:pro|air|mini))?|苹果手机|macbook(?: (?:pro|air))?", always),
+        (
+            "device",
+            r"(?i)iphone|ipad(?:\s?(?:pro|air|mini))?(?:\s?\d{1,2}{B})?|苹果手机|macbook(?: (?:pro|air))?",
+            always,
+        ),
         ("device", r"(?i){B}(?:ios|ipados|macos|harmonyos|hyperos)\s?\d{1,2}(?:\.\d{1,2}){0,2}", always),
         ("device", r"(?i)(?:{B}android|安卓|鸿蒙)(?:手机|系统|平板|版)?(?:\s?\d{1,2}(?:\.\d{1,2}){0,2})?", always),
         (
             "device",
-            r"(?i)(?:{B}(?:huawei|xiaomi|redmi|oppo|vivo|oneplus|realme|motorola|nokia|samsung)|华为|小米|红米|荣耀|三星|一加|魅族)(?:手机|平板)?(?:\s?(?:galaxy|mate|nova|pura|find|reno|note|p|s|a|x|k|z|mi|magic|ace))?(?:\s?(?:fold|flip))?(?:\s?\d{1,3}[a-z]?{B})?(?:\s?(?:pro\+?|ultra|plus|max|lite|5g))*",
+            r"(?i)(?:{B}(?:huawei|xiaomi|redmi|oppo|vivo|oneplus|realme|motorola|nokia|samsung)|honor|sony|asus|nothing phone|tecno|infinix|lenovo|zte|meizu|华为|小米|红米|荣耀|三星|一加|魅族|真我|努比亚|中兴|联想|索尼|摩托罗拉)(?:手机|平板)?(?:\s?(?:galaxy|mate|nova|pura|find|reno|note|redmi|edge|razr|xperia|neo|p|s|a|x|k|z|y|g|mi|magic|ace|gt))*(?:\s?(?:fold|flip|turbo))?(?:\s?[a-z]?\d{1,4}[a-z]?{B})?(?:\s?(?:pro\+?|ultra|plus|max|lite|fe|gt|rs|5g|fold|flip|turbo){B}\+?)*",
             always,
         ),
         (
             "device",
-            r"(?i){B}(?:galaxy\s?[sazn]\w*\s?\d{0,3}|pixel\s?\d{1,2}[a-z]?|honor\s?\d{1,3}|mate\s?\d{2})(?:\s?(?:pro|ultra|plus|max|lite|xl))?{B}",
+            r"(?i){B}(?:galaxy\s?(?:[sazn]\w*|tab|fold|flip)\s?[a-z]?\d{0,3}|pixel\s?\d{1,2}[a-z]?|mate\s?[x\d]\d{1,2}|redmi\s?(?:note\s?|k)?\d{1,2}|find\s?[xn]\d)(?:\s?(?:pro|ultra|plus|max|lite|xl|fold|flip))*{B}",
             always,
         ),
         ("device", r"(?i){B}(?:windows\s?\d{1,2}|ios|harmonyos|mac os){B}", always),
@@ -205,7 +255,13 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             r"(?i){B}(?:hsbc|icbc|citibank|bank of america|bofa|wells fargo|barclays|dbs|ocbc|uob|standard chartered|revolut|monzo|deutsche bank|bank of china|china construction bank|hang seng(?: bank)?|santander|lloyds|natwest|td bank|capital one|n26|za bank|cmb|ccb){B}",
             always,
         ),
-        ("bank", r"{B}(?:Chase|Citi|Wise){B}", always),
+        ("bank", r"{B}(?:Chase|Citi|Wise){B}|(?i-u:{B})(?:to|from|at|with|my) (?i:(chase|citi|wise)){B}", always),
+        (
+            "bank",
+            // A name in front of the word, without the small words that lead up to it.
+            r"[\p{Han}--[从到去在给的用是我你他她它您找和让被往向了于为与跟把对这那哪个家张说问联系通过由经及或叫请帮去回进入查看着了已写显示]]{2,4}银行",
+            |_, value, _| !GENERIC_BANKS.iter().any(|kind| value.ends_with(&format!("{kind}银行"))),
+        ),
         ("bank", r"{B}(?:[A-Z][a-z]+ ){1,2}Bank{B}", |_, value, _| {
             !["My ", "The ", "A ", "Your ", "Our ", "No ", "This "].iter().any(|word| value.starts_with(word))
         }),
@@ -221,32 +277,55 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         ("error_code", r"{B}(?:4001|4100|4200|4900|4901|4902){B}", a_code),
         ("error_code", r"{B}(?:[A-Z]{3,}_)+[A-Z]{2,}{B}", always),
         (
-            "amount",
-            r"(?i)(?:us\$|hk\$|[¥$€£]|{B}(?:usd|cny|rmb|hkd|eur|gbp|sgd)\s?)\s?{N}(?:\s?(?:万|千|[km]{B}))?(?:\s?(?:usdt|usd|cny|rmb|hkd|eur|gbp|元){B})?",
+            "error_code",
+            r"(?i){B}(?:nonce too (?:low|high)|insufficient funds(?: for gas)?|execution reverted|out of gas|already known|intrinsic gas too low|(?:replacement )?transaction underpriced|gas required exceeds allowance|user rejected(?: the)? request|invalid signature|max fee per gas less than block base fee|slippage exceeded){B}",
             always,
         ),
         (
             "amount",
-            r"(?i){B}{N}\s?(?:万|千|百|[kw])?(?:多|来)?\s?个?(?:{TOKEN}|usd|cny|rmb|hkd|eur|gbp|jpy|sgd|u|dollars?|bucks?|euros?|pounds?|quid|yuan|feathers|points){B}",
-            always,
-        ),
-        (
-            "amount",
-            r"{B}{N}\s?(?:万|千|百)?(?:多|来)?\s?(?:块钱|块|元|人民币|美元|美金|美刀|刀|港币|港元|欧元|英镑|日元|新币|羽毛|积分|枚|个(?:比特币|以太币|泰达币|币))",
-            |_, _, after| !after.starts_with('儿'),
-        ),
-        (
-            "amount",
-            r"(?i){H}(?:多|来)?\s?(?:块钱|块|元|人民币|美元|美金|美刀|刀|港币|港元|欧元|英镑|日元|羽毛|积分|枚|个?(?:(?:{TOKEN}|u){B}|比特币|以太币|泰达币))",
+            r"(?i)(?:-\s?)?(?:us\$|hk\$|nt\$|a\$|s\$|[¥$€£]|{B}(?:{MONEY_EN}){B})\s?{N}(?:\s?(?:万|千|[km]{B}))?(?:\s?(?:usdt|{MONEY_EN}|元){B})?",
             |before, value, after| {
-                !after.starts_with('儿')
-                    && !["一块", "几块", "半块"].contains(&value)
+                // "2 dollars 5" names no 5 dollars, and a sign belongs to a number only where a word ends.
+                !(value.starts_with('-') && before.ends_with(|c: char| c.is_alphanumeric()))
+                    && !(after.starts_with(['-', ':', '/']) && value.starts_with(|c: char| c.is_ascii_alphabetic()))
+                    && !before.trim_end().ends_with(|c: char| c.is_ascii_digit())
+            },
+        ),
+        (
+            "amount",
+            r"(?i)(?:-|{B}){N}\s?(?:万|千|百|[kw]|mil|million|thousand|grand)?(?:多|来)?\s?个?(?:{TOKEN}|{MONEY_EN}|u|feathers|points){B}",
+            a_signed_number,
+        ),
+        (
+            "amount",
+            r"(?:-|{B}){N}\s?(?:万|千|百)?(?:多|来|几)?\s?(?:块钱|块|元|{MONEY}|羽毛|积分|枚|个(?:比特币|以太币|泰达币|币))",
+            |before, value, after| a_currency(value, after) && a_signed_number(before, value, after),
+        ),
+        (
+            "amount",
+            r"(?i){H}(?:多|来)?\s?(?:块[零一二两三四五六七八九半]|块钱|块|元|{MONEY}|羽毛|积分|枚|个?(?:(?:{TOKEN}|u){B}|比特币|以太币|泰达币))",
+            |before, value, after| {
+                a_currency(value, after)
+                    && !["一块", "几块", "半块", "一枚", "几枚"].contains(&value)
                     && !before.ends_with(['第', '单', '统'])
             },
         ),
-        ("amount", r"{B}{N}\s?万|[一二两三四五六七八九十百]+(?:多)?万", |_, _, after| {
-            !counts_something(after)
+        ("amount", r"(?i){B}{H_EN} (?:{TOKEN}|{MONEY_EN}){B}", |before, value, _| {
+            let bare = ["a ", "an ", "one "].iter().any(|one| value.to_lowercase().starts_with(one))
+                && value.split_whitespace().count() == 2;
+            !bare && !before.ends_with(|c: char| c.is_ascii_digit())
         }),
+        ("amount", r"(?i){B}(?:{N}\s?grand|{H_EN} grand){B}", always),
+        (
+            "amount",
+            r"(?:转|提|充|付|扣|汇|少|退|收|花|亏|丢|欠|押|存|取)(?:了|走|给[^\s,。]{0,4})?我?({H}(?:多|来)?)",
+            |_, value, after| value.contains(['千', '万', '百']) && !counts_something(after),
+        ),
+        (
+            "amount",
+            r"{B}{N}\s?万(?:多)?|[一二两三四五六七八九十百]+(?:多)?万(?:多|[零一二三四五六七八九百千]+)?",
+            |_, _, after| !counts_something(after),
+        ),
         ("amount", r"(?i){B}(?:{TOKEN}) ({N}){B}", |_, _, after| {
             !counts_something(after) && !after.starts_with(['.', ':', '-'])
         }),
@@ -257,15 +336,16 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         ),
         (
             "order",
-            r"(?i)(?:订单|提现单|提币单|充值单|交易单|工单|流水|凭证|申诉单?|单据|案件|{B}(?:order|withdrawal|deposit|ticket|case|reference|ref|transaction|transfer|payment|txn))\.?\s?(?:编?号码?|{B}(?:id|number|num|no){B}\.?|#)\s?(?:是|为|is|was|:|#|=)*\s?([A-Z]{0,6}[-_]?\d[A-Z0-9_-]*[A-Z0-9]){B}",
-            |_, value, _| value.len() >= 4,
+            r"(?i)(?:订单|提现单?|提币单?|充值单?|交易单?|转账单?|回单|工单|流水|凭证|参考|追踪|运单|快递单?|申诉单?|单据|案件|{B}(?:order|withdrawal|deposit|ticket|case|reference|ref|receipt|invoice|trans(?:action)?|transfer|payment|txn|tracking|claim|report|dispute|complaint))\.?\s?(?:单?编?号码?|{B}(?:id|number|num|nr|no){B}\.?|#)\s?(?:是|为|is|was|:|#|=)*\s?({CODE}){B}",
+            |_, value, after| value.len() >= 4 && !counts_money(after),
         ),
         (
             "order",
-            r"(?i)(?:订单|单号|流水号|工单|{B}(?:order|withdrawal|ticket|case|reference|ref)){B}?\s?(?:是|为|is|:|#|=)*\s?([A-Z]{1,6}[-_]?\d[A-Z0-9_-]*[A-Z0-9]|\d{6,}){B}",
-            |_, value, after| value.len() >= 5 && !counts_money(after),
+            r"(?i)(?:订单|单号|编号|流水号?|工单|回单|凭证|{B}(?:order|withdrawal|deposit|ticket|case|reference|ref|receipt|invoice|claim|dispute)){B}?\s?(?:是|为|is|was|:|#|=)*\s?({CODE}){B}",
+            |_, value, after| value.len() >= 5 && !counts_money(after) && !goes_on_as_a_number(after),
         ),
-        ("order", r"{B}(?:[A-Z]{1,4}-?\d{6,}(?:-\d+)*|[A-Z]{1,4}-\d{4}-?\d{3,}){B}", always),
+        ("order", r"(?i){B}[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}{B}", always),
+        ("order", r"(?i){B}(?:[A-Z]{1,4}[-_]?\d{6,}(?:-\d+)*|[A-Z]{1,4}-\d{4}-?\d{3,}|20\d{6}-\d{3,}){B}", always),
         ("order", r"#(\d{4,}){B}", always),
         ("order", r"{B}\d{12,24}{B}", always),
         ("token", r"(?i){B}(?:{TOKEN}|bitcoin|tether){B}|比特币|以太币|泰达币", |_, value, _| {
@@ -274,7 +354,7 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         }),
         (
             "product",
-            r"(?i)燕鸥卡|虚拟卡|实体卡|余额账户|链上钱包|自托管钱包|余额|这张卡|我的卡|{B}(?:tern card|virtual card|physical card|chain wallet|self-custody wallet|balance account|my card|the card|my balance|the balance){B}",
+            r"(?i)燕鸥卡|虚拟卡|实体卡|余额账户|链上钱包|自托管钱包|余额|{B}(?:tern card|virtual card|physical card|plastic card|chain wallet|on-chain wallet|self-custody wallet|balance account|tern balance){B}|{B}(?:my|the|in|into|tern) (balance){B}",
             |before, _, after| !(before.ends_with("银行") || after.starts_with("宝")),
         ),
     ];
@@ -283,7 +363,7 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
 
 /// A rule's text with the shared pieces put in; pieces may hold pieces.
 fn assembled(text: &str) -> String {
-    PIECES.iter().chain(PIECES).fold(text.to_owned(), |text, (name, piece)| text.replace(name, piece))
+    PIECES.iter().chain(PIECES).chain(PIECES).fold(text.to_owned(), |text, (name, piece)| text.replace(name, piece))
 }
 
 /// Mixed letters and digits, as encoded bytes have and words do not.
@@ -294,9 +374,9 @@ fn looks_encoded(value: &str) -> bool {
 
 /// The few words before speak of a transaction.
 fn names_a_transaction(before: &str) -> bool {
-    let near: String = before.chars().rev().take(16).collect::<Vec<_>>().into_iter().rev().collect();
+    let near: String = before.chars().rev().take(32).collect::<Vec<_>>().into_iter().rev().collect();
     let near = near.to_lowercase();
-    ["tx", "hash", "哈希", "交易", "transaction"].iter().any(|word| near.contains(word))
+    ["tx", "hash", "哈希", "交易", "transaction", "sig"].iter().any(|word| near.contains(word))
 }
 
 /// Not a piece of a longer number, version or code.
@@ -325,18 +405,38 @@ fn a_weekday_not_a_word(value: &str) -> bool {
         || value.starts_with(|c: char| c.is_ascii_uppercase())
 }
 
+/// 一块儿 is no money, and 欧 before 洲 no currency.
+fn a_currency(value: &str, after: &str) -> bool {
+    !after.starts_with('儿') && !(value.ends_with('欧') && after.starts_with(['洲', '姆', '盟']))
+}
+
+/// A minus sign belongs to the number only where no word or number runs into it.
+fn a_signed_number(before: &str, value: &str, _: &str) -> bool {
+    !value.starts_with('-')
+        || before.is_empty()
+        || before.ends_with(char::is_whitespace)
+        || before.ends_with(['(', ':', ','])
+}
+
+/// What follows belongs to the number before it: a fraction, a time, a range.
+fn goes_on_as_a_number(after: &str) -> bool {
+    after.strip_prefix(['.', ':', '-', '/']).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
 /// A code, not an amount, a standard or a count.
 fn a_code(before: &str, value: &str, after: &str) -> bool {
     const STANDARDS: &[&str] = &[
         "erc", "trc", "bep", "eip", "bip", "utc", "gmt", "kyc", "covid", "iso", "usdt", "spl", "brc", "sim", "iphone",
     ];
     let letters: String = value.chars().take_while(char::is_ascii_alphabetic).collect::<String>().to_lowercase();
-    !STANDARDS.contains(&letters.as_str())
-        && !counts_something(after)
+    if !letters.is_empty() {
+        return !STANDARDS.contains(&letters.as_str()) && value.chars().any(|c| c.is_ascii_digit());
+    }
+    // A number alone may be many things.
+    !counts_something(after)
         && !counts_money(after)
-        && !after.starts_with(['.', ':', ','])
+        && !goes_on_as_a_number(after)
         && !before.ends_with(['¥', '$', '€', '£', '.', ','])
-        && value.chars().any(|c| c.is_ascii_digit())
 }
 
 /// What follows makes the number before it a count or a duration.
@@ -352,10 +452,7 @@ fn counts_something(after: &str) -> bool {
 
 /// What follows makes the number before it money.
 fn counts_money(after: &str) -> bool {
-    static MONEY: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(&assembled(
-            r"(?i)^\s?(?:{TOKEN}|usd|cny|rmb|hkd|eur|u|dollars?|yuan|元|块|美元|美金|刀|港币|欧元|万){B}?",
-        ))
-    });
+    static MONEY: LazyLock<Regex> =
+        LazyLock::new(|| pattern(&assembled(r"(?i)^\s?(?:(?:{TOKEN}|{MONEY_EN}|u){B}|元|块|万|{MONEY})")));
     MONEY.is_match(after)
 }
