@@ -72,11 +72,12 @@ pub(super) async fn document(
 /// In the store, or among the compiled-in cards, which replies cite too.
 async fn find(store: &Store, id: &str, lang: Option<Lang>, revision: Option<&str>) -> Result<Document> {
     match store.document(id, lang, revision).await {
-        Err(Error::NotFound { what, id }) => {
+        // The error names the language and revision too; the card is looked for by what was asked for.
+        Err(Error::NotFound { what, id: missing }) => {
             let situation = id.strip_prefix("card-").unwrap_or_default();
             let card = phrases::card(situation, lang.unwrap_or(Lang::En));
             let card = card.filter(|card| revision.is_none_or(|revision| card.revision == revision)).cloned();
-            card.ok_or(Error::NotFound { what, id })
+            card.ok_or(Error::NotFound { what, id: missing })
         }
         found => found,
     }
