@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     safety::mask,
-    turn::{asked::PastReply, reply::Outcome},
+    turn::{asked::PastReply, guard::Class, reply::Outcome},
 };
 
 fn slots(text: &str) -> Vec<(&'static str, String)> {
@@ -55,7 +55,7 @@ fn finds_each_fact_once_and_in_the_right_slot() {
         ("my Huawei P40 on Android 12".into(), &[("device", "Huawei P40"), ("device", "Android 12")]),
         ("昨天下午三点提的".into(), &[("time", "昨天下午三点")]),
         ("2 hours ago".into(), &[("time", "2 hours ago")]),
-        ("pending since Monday".into(), &[("time", "since Monday")]),
+        ("pending since Monday".into(), &[("time", "Monday")]),
         ("10:30 那笔".into(), &[("time", "10:30")]),
         ("2026-11-20 转的，不是 2026.11.21".into(), &[("time", "2026-11-20"), ("time", "2026.11.21")]),
         ("11月18日晚上8点半".into(), &[("time", "11月18日晚上8点半")]),
@@ -70,6 +70,23 @@ fn finds_each_fact_once_and_in_the_right_slot() {
         ("24小时内到账吗".into(), &[]),
         ("1.2.3.4 是什么".into(), &[]),
         ("ERC-20 不是错误码".into(), &[("network", "ERC-20")]),
+        ("order 20261120-8841 is stuck".into(), &[("order", "20261120-8841")]),
+        ("ref AB-77120-3, receipt TR0012345678".into(), &[("order", "AB-77120-3"), ("order", "TR0012345678")]),
+        ("UETR 0f0e5a3c-1111-4222-8333-0123456789ab".into(), &[("order", "0f0e5a3c-1111-4222-8333-0123456789ab")]),
+        ("弹 C-12 人在外地".into(), &[("error_code", "C-12")]),
+        ("code G-40, then nothing".into(), &[("error_code", "G-40")]),
+        ("it says insufficient funds for gas".into(), &[("error_code", "insufficient funds for gas")]),
+        ("付了3200泰铢".into(), &[("amount", "3200泰铢")]),
+        ("从欧洲汇了900欧过来".into(), &[("amount", "900欧")]),
+        ("a balance of -7.20 USD".into(), &[("amount", "-7.20 USD")]),
+        ("two hundred and fifty dollars".into(), &[("amount", "two hundred and fifty dollars")]),
+        ("about three grand".into(), &[("amount", "three grand")]),
+        ("one dollar more or less".into(), &[]),
+        ("从玉湖银行转的，问了银行，用的手机银行".into(), &[("bank", "玉湖银行")]),
+        ("OPPO Find N3 和 Samsung Galaxy S22".into(), &[("device", "OPPO Find N3"), ("device", "Samsung Galaxy S22")]),
+        ("on the 7th it was fine, nov 9 at 8am not".into(), &[("time", "the 7th"), ("time", "nov 9 at 8am")]),
+        ("九月初到十月底".into(), &[("time", "九月初"), ("time", "十月底")]),
+        ("前天夜里两点多".into(), &[("time", "前天夜里两点多")]),
     ];
     let wrong: Vec<String> = cases
         .iter()
@@ -80,6 +97,24 @@ fn finds_each_fact_once_and_in_the_right_slot() {
         })
         .collect();
     assert!(wrong.is_empty(), "{} of {} wrong:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+#[test]
+fn a_fact_taken_back_is_no_fact() {
+    for (texts, expected) in [
+        (&["11月2号注册的 哦不对 11月4号"] as &[&str], &["11月4号"] as &[&str]),
+        (&["app 6.7.4", "sorry, it's 6.8.1"], &["6.8.1"]),
+        (&["a thousand euros, no wait eleven hundred euros, nov 3"], &["eleven hundred euros", "nov 3"]),
+        (&["手机红米K60", "说错了 红米是我朋友的 我这台是小米14"], &["小米14"]),
+        (&["sent it over Polygon, forget that. TRC20"], &["TRC20"]),
+        // No correction: the balance is wrong, not what was said.
+        (&["转了500元 余额不对 又转了300元"], &["500元", "余额", "300元"]),
+        (&["500 USDT on TRC20 and 20 USDT on BEP20"], &["500 USDT", "TRC20", "20 USDT", "BEP20"]),
+    ] {
+        let messages: Vec<story::Message<'_>> = texts.iter().zip(1..).map(|(text, at)| (at, *text)).collect();
+        let facts = facts_of(&messages);
+        assert_eq!(facts.iter().map(|fact| fact.value.as_str()).collect::<Vec<_>>(), expected, "{texts:?}");
+    }
 }
 
 #[test]
@@ -137,6 +172,10 @@ fn the_ask_is_the_request_in_the_customers_words() {
         (&["卡被拒了", "还是不行"], "卡被拒了"),
         (&["昨天提的 500 USDT 没到", "我已经重启了，还是没到。什么时候能解决？"], "昨天提的 500 USDT 没到"),
         (&["转账"], "转账"),
+        (&["你们到底还要拖多久！！三天了钱没到！！"], "你们到底还要拖多久！！三天了钱没到！！"),
+        (&["附言填了 找银行查过 麻烦看看汇款去哪了"], "麻烦看看汇款去哪了"),
+        (&["asked for return, refused. he has no right to it. reverse it"], "reverse it"),
+        (&["is it gone for good? can someone make that proof"], "is it gone for good? can someone make that proof"),
         (&["你好。卡被拒了。很急。"], "卡被拒了。"),
         (&[""], ""),
     ] {
@@ -149,7 +188,7 @@ fn the_ask_is_the_request_in_the_customers_words() {
 #[test]
 fn tells_what_was_tried_from_what_is_asked() {
     for (text, expected) in [
-        ("我已经重启了手机，也重装了，还是闪退。怎么办？", &["我已经重启了手机，也重装了，还是闪退。"] as &[&str]),
+        ("我已经重启了手机，也重装了，还是闪退。怎么办？", &["我已经重启了手机", "也重装了"] as &[&str]),
         (
             "I restarted the phone. I also cleared the cache. What next?",
             &["I restarted the phone.", "I also cleared the cache."],
@@ -157,6 +196,10 @@ fn tells_what_was_tried_from_what_is_asked() {
         ("怎么重装？", &[]),
         ("Do I need to reinstall it?", &[]),
         ("换了网络也不行", &["换了网络也不行"]),
+        ("说明提交过了 前天中午交的 滑点调到3%了", &["说明提交过了", "滑点调到3%了"]),
+        ("froze it. went into safe mode, still black", &["froze it.", "went into safe mode"]),
+        ("密码被改了 点错了 等不了", &[]),
+        ("they cancelled it", &[]),
         ("tried everything", &["tried everything"]),
         ("手续费多少", &[]),
     ] {
@@ -178,6 +221,14 @@ fn hears_the_mood() {
         ("wtf is this", "angry"),
         ("还钱！！！", "angry"),
         ("WHERE IS MY MONEY NOW", "angry"),
+        ("你们到底还要拖多久！！三天了钱没到！！", "angry"),
+        ("客服电话打了三遍没人接 凭什么", "angry"),
+        ("third time i ask. do your job", "angry"),
+        ("i sent it on MONDAY and NOTHING came", "angry"),
+        ("如何提交投诉", "calm"),
+        ("帮我转200到我妈的卡上", "calm"),
+        ("my KYC with USDT on TRC20 took a day", "calm"),
+        ("which regulator takes complaints about you", "calm"),
     ] {
         assert_eq!(story::mood(&[(1, text)]), expected, "{text}");
     }
@@ -197,6 +248,93 @@ fn asks_for_what_the_situation_needs_and_no_more() {
         let masked = mask(text);
         assert_eq!(write(input(&masked, &[], Code::Asked)).missing, expected, "{text}");
     }
+}
+
+#[test]
+fn a_situation_of_danger_asks_for_its_own_facts() {
+    for (situation, text, expected) in [
+        ("leaked_key", "助记词发到群里了", &["wallet", "time"] as &[&str]),
+        ("theft", "someone emptied my wallet last night, 2 BTC", &["tx_hash", "network", "address"]),
+        ("theft", "卡被盗刷了 800元", &["merchant", "time"]),
+        ("wrong_transfer", "转错人了 单号TR5590213348 昨天", &["amount"]),
+        ("lost_phone", "手机丢了，iPhone 13", &["time", "card"]),
+        ("verify_official", "someone from support called me", &["contact", "requested"]),
+        ("verify_official", "is tern-help.com yours", &["requested"]),
+        ("self_harm", "活不下去了", &[]),
+    ] {
+        let text = mask(text);
+        let mut case = write(input(&text, &[], Code::Danger));
+        case.situate(Some(situation));
+        assert_eq!(case.missing, expected, "{situation}: {}", text.as_str());
+        assert_eq!(case.priority, 1);
+    }
+}
+
+#[test]
+fn no_raw_key_stands_in_a_case() {
+    let text = mask("帮我");
+    for (lang, class) in Lang::ALL.iter().flat_map(|lang| Class::ALL.map(|class| (*lang, class))) {
+        let Some(situation) = class.situation() else { continue };
+        let mut case = write(CaseInput { lang, ..input(&text, &[], Code::Danger) });
+        case.situate(Some(situation));
+        let keys = case.missing.iter().map(String::as_str).chain([situation]).filter(|key| key.contains('_'));
+        for key in keys {
+            assert!(!case.text.contains(key), "{key} in {lang}: {}", case.text);
+        }
+    }
+}
+
+#[test]
+fn only_a_plausible_document_is_suggested() {
+    assert!(suggests(Code::LowConfidence, 0.6));
+    assert!(!suggests(Code::NoKnowledge, 0.09));
+    assert!(!suggests(Code::Asked, 0.9));
+    assert!(near("a", "A", false, 0.5, 0.0).is_worth_a_look() && near("a", "A", false, 0.1, 0.7).is_worth_a_look());
+    assert!(!near("a", "A", false, 0.2, 0.1).is_worth_a_look());
+}
+
+/// What an agent reads in six typical situations; each in the customer's own language.
+fn typical(lang: Lang, told: &[(&[&str], Code, Option<&str>)]) -> String {
+    let texts = told.iter().map(|(messages, code, danger)| {
+        let (last, earlier) = messages.split_last().unwrap();
+        let history: Vec<Past> = earlier.iter().zip(1..).map(|(text, at)| past(at, From::Customer, text, None)).collect();
+        let last = mask(last);
+        let mut case = write(CaseInput { lang, customer_lang: lang, ..input(&last, &history, *code) });
+        case.situate(*danger);
+        assert_traceable(&case, &history, &last);
+        case.text
+    });
+    texts.collect::<Vec<_>>().join("\n---\n\n")
+}
+
+#[test]
+fn six_typical_cases_in_chinese() {
+    insta::assert_snapshot!(typical(
+        Lang::Zh,
+        &[
+            (&["昨天下午三点提了 500 USDT 走TRC20 没到", "单号WD20261119017 节点换过了 帮我查一下卡在哪"], Code::Account, None),
+            (&["你们到底还要拖多久！！三天了钱没到！！"], Code::NoKnowledge, None),
+            (&["我把助记词填到一个网站了 怎么办"], Code::Danger, Some("leaked_key")),
+            (&["有个自称客服的加我 让我共享屏幕 是你们吗"], Code::Danger, Some("verify_official")),
+            (&["燕鸥卡刷不了 弹C-12", "转人工"], Code::Asked, None),
+            (&["更新完就闪退 小米13 版本6.8.0 哦不对 6.8.2", "重装了 还是退"], Code::Loop, None),
+        ]
+    ));
+}
+
+#[test]
+fn six_typical_cases_in_english() {
+    insta::assert_snapshot!(typical(
+        Lang::En,
+        &[
+            (&["withdrew 2k usdt friday 3pm over TRC20", "order 20261120-8841, checked the explorer. where is it"], Code::Account, None),
+            (&["THIRD time i write!! refund me the second charge"], Code::NoKnowledge, None),
+            (&["i typed my seed phrase into a site, what do i do"], Code::Danger, Some("leaked_key")),
+            (&["someone called from your support and wants a code, is it you?"], Code::Danger, Some("verify_official")),
+            (&["my virtual card gets declined at a hotel, C-12", "agent please"], Code::Asked, None),
+            (&["app crashes, Pixel 8, version 6.8.0, sorry i mean 6.8.2", "reinstalled it, still crashing"], Code::Loop, None),
+        ]
+    ));
 }
 
 fn input<'a>(text: &'a Masked, history: &'a [Past], code: Code) -> CaseInput<'a> {
