@@ -419,7 +419,8 @@ fn every_bad_request_gets_a_clear_answer_that_quotes_nothing() {
     let long = json!({"text": "zebra ".repeat(900)}).to_string();
     let too_long = json!({"text": "x".repeat(4001)}).to_string();
     let unknown = "/v1/conversations/0198f000-0000-7000-8000-000000000000/messages";
-    let cases: Vec<(&str, &str, &[(&str, &str)], &[u8], u16, &str)> = vec![
+    type Bad<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a [u8], u16, &'a str);
+    let cases: Vec<Bad> = vec![
         ("POST", &messages, &json_type, b"{\"text\": \"zebra\xff\"}", 400, "malformed"),
         ("POST", &messages, &json_type, b"{\"text\": \"zebra", 400, "malformed"),
         ("POST", &messages, &json_type, b"\"zebra\"", 422, "invalid"),

@@ -440,7 +440,8 @@ async fn other_weights_or_damage_ask_for_a_rebuild_and_get_one() {
     drop(other);
 
     let marker = folder.path().join("marker.json");
-    let damages: [(fn(String) -> String, &str); 4] = [
+    type Damage = fn(String) -> String;
+    let damages: [(Damage, &str); 4] = [
         (|_| "{".into(), "marker.json"),
         (|whole| whole.replace("\"count\": 60", "\"count\": 61"), "promises 61"),
         (|whole| whole.replace("points-", "../points-"), "marker.json"),

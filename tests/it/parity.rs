@@ -134,7 +134,7 @@ impl Reference {
             .spawn()
             .unwrap();
         let mut input = child.stdin.take().unwrap();
-        let lines: Vec<String> = texts.iter().map(|text| hex::encode(text)).collect();
+        let lines: Vec<String> = texts.iter().map(hex::encode).collect();
         let writer = std::thread::spawn(move || lines.iter().for_each(|line| writeln!(input, "{line}").unwrap()));
         let output = BufReader::new(child.stdout.take().unwrap());
         let rows: Vec<(Vec<u32>, Vec<f32>)> = output

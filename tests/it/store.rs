@@ -351,7 +351,7 @@ async fn everything_is_there_after_closing_and_opening_again() {
 
     let options = StoreOptions { sync: Sync::Full, ..StoreOptions::default() };
     let store = Store::open(&folder.path().join("deskhand.db"), &options).await.unwrap();
-    assert_eq!(store.messages(id, 0).await.unwrap(), [message.clone()]);
+    assert_eq!(store.messages(id, 0).await.unwrap(), std::slice::from_ref(&message));
     assert_eq!(store.unanswered().await.unwrap()[0].1, message);
 }
 

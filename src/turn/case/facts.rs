@@ -286,9 +286,11 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             r"(?i)(?:-\s?)?(?:us\$|hk\$|nt\$|a\$|s\$|[¥$€£]|{B}(?:{MONEY_EN}){B})\s?{N}(?:\s?(?:万|千|[km]{B}))?(?:\s?(?:usdt|{MONEY_EN}|元){B})?",
             |before, value, after| {
                 // "2 dollars 5" names no 5 dollars, and a sign belongs to a number only where a word ends.
-                !(value.starts_with('-') && before.ends_with(|c: char| c.is_alphanumeric()))
-                    && !(after.starts_with(['-', ':', '/']) && value.starts_with(|c: char| c.is_ascii_alphabetic()))
-                    && !before.trim_end().ends_with(|c: char| c.is_ascii_digit())
+                let runs_on = value.starts_with('-') && before.ends_with(|c: char| c.is_alphanumeric());
+                let is_code =
+                    after.starts_with(['-', ':', '/']) && value.starts_with(|c: char| c.is_ascii_alphabetic());
+                let follows_a_number = before.trim_end().ends_with(|c: char| c.is_ascii_digit());
+                !(runs_on || is_code || follows_a_number)
             },
         ),
         (
@@ -407,7 +409,8 @@ fn a_weekday_not_a_word(value: &str) -> bool {
 
 /// 一块儿 is no money, and 欧 before 洲 no currency.
 fn a_currency(value: &str, after: &str) -> bool {
-    !after.starts_with('儿') && !(value.ends_with('欧') && after.starts_with(['洲', '姆', '盟']))
+    let names_a_place = value.ends_with('欧') && after.starts_with(['洲', '姆', '盟']);
+    !(after.starts_with('儿') || names_a_place)
 }
 
 /// A minus sign belongs to the number only where no word or number runs into it.

@@ -115,8 +115,20 @@ fn request_in(text: &str, matters: &[Range<usize>]) -> Range<usize> {
     if first > 0 && (first..=last).all(|at| GENERIC.is_match(&folded[at])) {
         first = (0..first).rev().find(|at| tells(*at)).unwrap_or(first - 1);
     }
-    let end = (last + 1..matters.len()).take_while(|at| tells(*at)).last().unwrap_or(last);
+    let mut end = (last + 1..matters.len()).take_while(|at| tells(*at)).last().unwrap_or(last);
+    // "Where is it?" tells an agent nothing without the clauses around it.
+    while first > 0 && is_thin(&text[matters[first].start..matters[end].end]) {
+        first -= 1;
+    }
+    while end + 1 < matters.len() && is_thin(&text[matters[first].start..matters[end].end]) {
+        end += 1;
+    }
     matters[first].start..matters[end].end
+}
+
+/// Whether it is too short to say what is wrong: under a dozen Chinese characters or two dozen Latin ones.
+fn is_thin(text: &str) -> bool {
+    text.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum::<usize>() < 24
 }
 
 /// The clauses in which the customer tells what they did already.

@@ -297,7 +297,8 @@ fn only_a_plausible_document_is_suggested() {
 fn typical(lang: Lang, told: &[(&[&str], Code, Option<&str>)]) -> String {
     let texts = told.iter().map(|(messages, code, danger)| {
         let (last, earlier) = messages.split_last().unwrap();
-        let history: Vec<Past> = earlier.iter().zip(1..).map(|(text, at)| past(at, From::Customer, text, None)).collect();
+        let history: Vec<Past> =
+            earlier.iter().zip(1..).map(|(text, at)| past(at, From::Customer, text, None)).collect();
         let last = mask(last);
         let mut case = write(CaseInput { lang, customer_lang: lang, ..input(&last, &history, *code) });
         case.situate(*danger);
@@ -312,7 +313,11 @@ fn six_typical_cases_in_chinese() {
     insta::assert_snapshot!(typical(
         Lang::Zh,
         &[
-            (&["昨天下午三点提了 500 USDT 走TRC20 没到", "单号WD20261119017 节点换过了 帮我查一下卡在哪"], Code::Account, None),
+            (
+                &["昨天下午三点提了 500 USDT 走TRC20 没到", "单号WD20261119017 节点换过了 帮我查一下卡在哪"],
+                Code::Account,
+                None
+            ),
             (&["你们到底还要拖多久！！三天了钱没到！！"], Code::NoKnowledge, None),
             (&["我把助记词填到一个网站了 怎么办"], Code::Danger, Some("leaked_key")),
             (&["有个自称客服的加我 让我共享屏幕 是你们吗"], Code::Danger, Some("verify_official")),
@@ -327,12 +332,20 @@ fn six_typical_cases_in_english() {
     insta::assert_snapshot!(typical(
         Lang::En,
         &[
-            (&["withdrew 2k usdt friday 3pm over TRC20", "order 20261120-8841, checked the explorer. where is it"], Code::Account, None),
+            (
+                &["withdrew 2k usdt friday 3pm over TRC20", "order 20261120-8841, checked the explorer. where is it"],
+                Code::Account,
+                None
+            ),
             (&["THIRD time i write!! refund me the second charge"], Code::NoKnowledge, None),
             (&["i typed my seed phrase into a site, what do i do"], Code::Danger, Some("leaked_key")),
             (&["someone called from your support and wants a code, is it you?"], Code::Danger, Some("verify_official")),
             (&["my virtual card gets declined at a hotel, C-12", "agent please"], Code::Asked, None),
-            (&["app crashes, Pixel 8, version 6.8.0, sorry i mean 6.8.2", "reinstalled it, still crashing"], Code::Loop, None),
+            (
+                &["app crashes, Pixel 8, version 6.8.0, sorry i mean 6.8.2", "reinstalled it, still crashing"],
+                Code::Loop,
+                None
+            ),
         ]
     ));
 }

@@ -141,6 +141,7 @@ impl Process {
         Process::with(place, &[])
     }
 
+    #[expect(clippy::zombie_processes, reason = "it outlives this call; dropping it kills it and waits")]
     fn with(place: &Place, environment: &[(&str, &str)]) -> Self {
         let started = Instant::now();
         let log = place.path(&format!("log-{}", uuid::Uuid::new_v4()));
