@@ -290,6 +290,7 @@ impl<'a> Turn<'a> {
             };
         }
         match judged.verdict {
+            Verdict::Answer if !self.stands_alone(&shelf, own.as_deref()).await? => self.offer().await,
             Verdict::Answer => self.answer(&shelf).await,
             Verdict::Offer => self.offer().await,
             Verdict::HandOff(code) => self.hand_off(code, None).await,
@@ -319,6 +320,20 @@ impl<'a> Turn<'a> {
                 (None, None)
             }
         }
+    }
+
+    /// Whether the question's own words find the document too. One that was found with the help of what was said before may
+    /// be the document of what was said before: of the sample's follow-ups answered from such, every second was wrong.
+    async fn stands_alone(&self, shelf: &Shelf, own: Option<&[f32]>) -> Result<bool> {
+        if !self.question.carried {
+            return Ok(true);
+        }
+        let alone =
+            Question { search: self.question.text.as_str().to_owned(), carried: false, ..self.question.clone() };
+        let product = self.bot.policy.product.as_deref();
+        let found = shelf.retrieve(own, &alone, self.asked.day, product).await?;
+        let first = |retrieved: &Retrieved| retrieved.candidates.first().map(|best| best.document.id.clone());
+        Ok(first(&found) == first(&self.retrieved))
     }
 
     /// What a tap on an offer leads to.

@@ -114,6 +114,13 @@ pub fn spoken(text: &str) -> Spoken {
 
 /// Whether a message can hardly be understood without the one before it.
 pub fn leans_on_past(text: &str) -> bool {
+    static NEW_MATTER: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"(?i)不问这个|不说这个|换个(问题|话题)|另一个问题|另外(问|想问)|(?-u:\b)(by the way|btw|another question|different question|change of topic|something else|unrelated)(?-u:\b)")
+            .expect("a constant pattern; this is a bug")
+    });
+    if NEW_MATTER.is_match(text) {
+        return false;
+    }
     static ZH: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"^(那|那么|然后|还是|如果|要是|这样|可是|但是|但|所以|为什么|为啥|怎么办|多久|多少|哪里|在哪)|它|这个|那个|这种|那种|上面|刚才|刚刚|之前说|呢[?？!！。]*$")
             .expect("a constant pattern; this is a bug")
@@ -168,9 +175,11 @@ mod tests {
         let first = safety::mask("tp转账一直打包中");
         let follow = Question::understand(safety::mask("那能不能直接取消不转了"), &[&first], None);
         assert!(follow.carried && follow.search.starts_with("tp转账一直打包中"));
-        let alone =
-            Question::understand(safety::mask("How do I order a physical card for my account?"), &[&first], None);
-        assert!(!alone.carried);
+        for alone in
+            ["How do I order a physical card for my account?", "行 不问这个了 你们电话几点下班", "btw is it free?"]
+        {
+            assert!(!Question::understand(safety::mask(alone), &[&first], None).carried, "{alone}");
+        }
     }
 
     proptest::proptest! {

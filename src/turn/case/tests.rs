@@ -162,7 +162,7 @@ fn hears_that_it_did_not_help() {
 fn the_ask_is_the_request_in_the_customers_words() {
     for (messages, expected) in [
         (&["提现多久到账？", "转人工"] as &[&str], "提现多久到账？"),
-        (&["你好", "我的提现没到。订单号 WD123456。怎么查进度？"], "怎么查进度？"),
+        (&["你好", "我的提现没到。订单号 WD123456。怎么查进度？"], "订单号 WD123456。怎么查进度？"),
         (
             &["I sent 500 USDT to the wrong address. What should I do?"],
             "I sent 500 USDT to the wrong address. What should I do?",
