@@ -4,7 +4,7 @@
 //! connection -> log -> panic -> headers -> origins -> time limit -> size limit -> (agents only) -> route
 //! ```
 //! A route extracts, checks, calls one function and replies: no policy, no SQL. Statuses stand in [`error`]; one
-//! layer logs, once, ids and durations only. Start at [`serve`].
+//! layer logs, once, ids and durations only. Start at [`serve()`].
 //!
 //! Who may do what: a conversation is opened by its id alone. The id is a UUID version 7 with 74 random bits, made here
 //! and told to nobody else, so it cannot be guessed; it is not logged by this room. The desk needs the agents' token.

@@ -7,7 +7,7 @@
 //! What qdrant-edge 0.7.2 does not do for us, and where it is met:
 //! `load` does not replay its log, so nothing is served that was not flushed and loaded again; `flush` panics on
 //! contention and on a full disk, and so does `Drop`, so every call runs under [`guarded`]; the graph exists only
-//! after `optimize`; the log is never cut, so it is removed after each build and [`catch_up`] keeps operation
+//! after `optimize`; the log is never cut, so it is removed after each build and `catch_up` keeps operation
 //! numbers growing (the engine ignores an operation that is older than the point); a mapped file on a full disk
 //! kills the process, so free space is checked first.
 

@@ -1,6 +1,6 @@
 //! How does a text become a vector? Tokens `[b, t]` -> unit vectors `[b, d]`, with a BERT encoder from a GGUF.
 //!
-//! The layers' 4-bit weights go through our own [`kernels`] (24 MB for e5-small); the table of token vectors (54 MB)
+//! The layers' 4-bit weights go through our own `kernels` (24 MB for e5-small); the table of token vectors (54 MB)
 //! stays as it is and is read row by row. Texts of a pass lie packed, token after token: nothing is computed for padding.
 //! Source of the encoder: BERT, <https://arxiv.org/abs/1810.04805>; of the pooling: Sentence-BERT,
 //! <https://arxiv.org/abs/1908.10084>, section 3 (MEAN).

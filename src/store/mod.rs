@@ -3,7 +3,7 @@
 //! [`Store::open`] opens or creates the database; every write is acknowledged after its commit, so what a caller
 //! was told is there after `kill -9` of the process (and, with [`Sync::Full`], after a loss of power).
 //! Writes of many callers share one commit; reads go past them. Customers' words come in as
-//! [`Masked`](crate::safety::Masked) only; JSON (`details`, `case`, events) is made from masked text by its caller.
+//! [`Masked`] only; JSON (`details`, `case`, events) is made from masked text by its caller.
 //!
 //! A message of a customer in a conversation that the bot holds is *unanswered* until a [`NewTurn`] covers it or a
 //! person takes over: [`Store::unanswered`] finds at start what a crash left open.

@@ -1,7 +1,7 @@
 //! The words of an answer: the approved text as it stands, or composed sentence by sentence from the evidence.
 //!
 //! Verbatim: a short document whole; of a long one the section, or the paragraphs, around the passage that was found,
-//! and its citation says that there is more. Composed: the generator writes, and every sentence passes [`ground`](super::ground)
+//! and its citation says that there is more. Composed: the generator writes, and every sentence passes [`ground`]
 //! before it is sent; one that is not held up ends the answer, and without a sentence left the approved text is sent.
 
 use std::{ops::ControlFlow, sync::Arc};

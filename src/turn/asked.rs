@@ -60,7 +60,7 @@ pub struct Asked {
     pub conversation: String,
     /// The question's place in the conversation, counted from 1.
     pub message: u32,
-    /// The customer's words, masked and checked by [`Question::check`].
+    /// The customer's words, masked and checked by `Question::check`.
     pub text: Masked,
     /// What was tapped, if it was a tap.
     pub choice: Option<Choice>,

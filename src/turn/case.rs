@@ -1,5 +1,5 @@
 //! What does an agent need to take over without asking again? The written case of a handoff: typed fields, each
-//! pointing at the message and the characters it came from. Start at [`write`].
+//! pointing at the message and the characters it came from. Start at [`write()`].
 //!
 //! Template first and no model: every fact, the ask and every step tried is a piece of a customer's message, so a case
 //! cannot hold what nobody said. [`Case::text`] is rendered from the fields and nothing else. Pure: no I/O, no clock.
