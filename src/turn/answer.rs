@@ -111,6 +111,10 @@ fn checked(written: &str, evidence: &[Evidence]) -> Option<Answered> {
         match holder {
             Some(at) => {
                 used[at] = true;
+                // Sentences come without the space between them, which only Latin punctuation needs.
+                if text.ends_with(['.', '!', '?', ':', ';']) && !sentence.starts_with(char::is_whitespace) {
+                    text.push(' ');
+                }
                 text.push_str(sentence);
                 ControlFlow::Continue(())
             }
@@ -269,6 +273,19 @@ mod tests {
             valid_until: None,
             source: None,
         })
+    }
+
+    #[test]
+    fn composed_sentences_keep_their_space() {
+        let evidence = |lang, text: &str| Evidence {
+            document: Arc::new(Document { lang, ..Document::clone(&document(Kind::Faq, text)) }),
+            span: Span { start: 0, end: text.chars().count() },
+            text: text.to_owned(),
+        };
+        let english = "A refund takes five days. It has no fee.";
+        assert_eq!(checked(english, &[evidence(Lang::En, english)]).unwrap().text, english);
+        let chinese = "退款需要五天。没有手续费。";
+        assert_eq!(checked(chinese, &[evidence(Lang::Zh, chinese)]).unwrap().text, chinese);
     }
 
     #[test]
