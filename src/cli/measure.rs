@@ -249,7 +249,7 @@ pub(super) fn eval_bless(json: &Path, baseline: &Path, why: &str) -> Result<Exit
     report.how.facts.insert("blessed_because".to_owned(), why.to_owned());
     report.comparison = None;
     for record in &mut report.records {
-        record.did = record.did.clone().for_baseline();
+        record.did.trim_for_baseline();
     }
     let out = serde_json::to_vec(&report).map_err(Error::outside("writing the baseline"))?;
     std::fs::write(baseline, out).map_err(Error::file("writing", baseline))?;

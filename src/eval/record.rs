@@ -180,15 +180,14 @@ impl Label {
 }
 
 impl Did {
-    /// What a baseline keeps: enough for every figure of a comparison and for reading a flip.
-    pub fn for_baseline(mut self) -> Did {
+    /// Keeps what a baseline needs: enough for every figure of a comparison and for reading a flip.
+    pub fn trim_for_baseline(&mut self) {
         self.vector.clear();
         self.features.clear();
         self.steps.clear();
         self.why.clear();
         self.ranking.truncate(BASELINE_RANKS);
         self.text = self.text.chars().take(BASELINE_CHARACTERS).collect();
-        self
     }
 }
 

@@ -141,16 +141,7 @@ async fn ask(bot: &Bot, question: &Question, day: Date) -> Record {
 /// The case that the bot writes when the customer, with the last message, taps "talk to a person".
 async fn write_case(bot: &Bot, label: &CaseLabel, day: Date) -> Option<CaseRecord> {
     let (last, earlier) = label.messages.split_last()?;
-    let history = past(earlier);
-    let asked = Asked {
-        conversation: format!("eval-{}", label.id),
-        message: history.len() as u32 + 1,
-        text: safety::mask(&last.text),
-        choice: Some(Choice::Person),
-        history,
-        lang: None,
-        day,
-    };
+    let asked = Asked { choice: Some(Choice::Person), ..turn_of(&label.id, &last.text, earlier, day) };
     let customer = asked.history.iter().filter(|past| past.from == From::Customer).map(|past| &past.text);
     let said: Vec<String> = customer.chain([&asked.text]).map(|text| text.as_str().to_owned()).collect();
     let case = bot.turn(asked).await.case?;
@@ -174,14 +165,18 @@ fn case_record(label: &CaseLabel, case: Case, said: &[String]) -> CaseRecord {
     }
 }
 
-/// The question as a turn: masked at the door like a customer's, its history as messages. No language is given:
-/// finding it is the turn's work.
 fn asked(question: &Question, day: Date) -> Asked {
-    let history = past(&question.history);
+    turn_of(&question.id, &question.question, &question.history, day)
+}
+
+/// A message as a turn: masked at the door like a customer's, what was said before as its history. No language is given:
+/// finding it is the turn's work.
+fn turn_of(id: &str, text: &str, earlier: &[Said], day: Date) -> Asked {
+    let history = past(earlier);
     Asked {
-        conversation: format!("eval-{}", question.id),
+        conversation: format!("eval-{id}"),
         message: history.len() as u32 + 1,
-        text: safety::mask(&question.question),
+        text: safety::mask(text),
         choice: None,
         history,
         lang: None,

@@ -38,7 +38,11 @@ impl Statistics {
             side.entry(lang).or_default().push(vector);
         }
         let means = |side: BTreeMap<Lang, Vec<&[f32]>>| {
-            side.into_iter().map(|(lang, vectors)| (lang, mean(&vectors))).collect()
+            // A single vector has nothing to be told apart from.
+            side.into_iter()
+                .filter(|(_, vectors)| vectors.len() > 1)
+                .map(|(lang, vectors)| (lang, mean(&vectors)))
+                .collect()
         };
         Statistics { generation, frequencies, question_means: means(questions), passage_means: means(passages) }
     }
@@ -56,18 +60,22 @@ impl Statistics {
     }
 }
 
-/// `[n][d]` to `[d]`; empty for a single vector, which has nothing to be told apart from.
-fn mean(vectors: &[&[f32]]) -> Vec<f32> {
-    if vectors.len() < 2 {
-        return Vec::new();
-    }
-    let mut mean = vec![0.0f32; vectors[0].len()];
+/// The mean of vectors: `[n][d]` to `[d]`; empty for none.
+pub fn mean<V: AsRef<[f32]>>(vectors: &[V]) -> Vec<f32> {
+    let mut mean = vec![0.0f32; vectors.first().map_or(0, |vector| vector.as_ref().len())];
     for vector in vectors {
-        for (sum, x) in mean.iter_mut().zip(*vector) {
+        for (sum, x) in mean.iter_mut().zip(vector.as_ref()) {
             *sum += x / vectors.len() as f32;
         }
     }
     mean
+}
+
+/// A vector `[d]` at length 1; one without a direction stays near 0.
+pub fn unit(mut vector: Vec<f32>) -> Vec<f32> {
+    let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-6);
+    vector.iter_mut().for_each(|x| *x /= length);
+    vector
 }
 
 #[cfg(test)]

@@ -201,14 +201,13 @@ fn word_end(text: &[char], at: usize) -> Option<usize> {
 
 /// NFKC, lowercase, simplified characters, one apostrophe, nothing invisible.
 pub(super) fn normalised(text: &str) -> Vec<char> {
-    let simplified = &*SIMPLIFIED;
     text.nfkc()
         .flat_map(char::to_lowercase)
         .filter(|character| !matches!(character, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'))
         .map(|character| match character {
             '\u{2018}' | '\u{2019}' | '\u{2bc}' | '`' => '\'',
             '\u{2010}'..='\u{2014}' | '\u{2212}' => '-',
-            other if is_han(other) => simplified.get(&other).copied().unwrap_or(other),
+            other if is_han(other) => simpler(other),
             other => other,
         })
         .collect()
@@ -216,8 +215,11 @@ pub(super) fn normalised(text: &str) -> Vec<char> {
 
 /// A text with its traditional characters simplified, and nothing else changed.
 pub(super) fn simplified(text: &str) -> String {
-    let simplified = &*SIMPLIFIED;
-    text.chars().map(|c| simplified.get(&c).copied().unwrap_or(c)).collect()
+    text.chars().map(simpler).collect()
+}
+
+fn simpler(character: char) -> char {
+    SIMPLIFIED.get(&character).copied().unwrap_or(character)
 }
 
 /// Traditional character -> simplified character. Character by character on purpose: phrases would make the result

@@ -60,7 +60,10 @@ use self::{
 };
 use crate::{
     error::{self, Error, Result},
-    index::keywords,
+    index::{
+        keywords,
+        statistics::{mean, unit},
+    },
     model::{Embedder, Generator, Side},
     safety::Masked,
     store::Store,
@@ -314,7 +317,7 @@ impl<'a> Turn<'a> {
             texts.push(simplified);
         }
         match embedder.embed(Side::Query, texts).await {
-            Ok(vectors) => (vectors.first().cloned(), Some(mean(&vectors[searched..]))),
+            Ok(vectors) => (vectors.first().cloned(), Some(unit(mean(&vectors[searched..])))),
             Err(error) => {
                 tracing::error!("searching by keywords only: {}", error::chain(&error));
                 (None, None)
@@ -357,12 +360,11 @@ impl<'a> Turn<'a> {
 
     /// What the guard settles, given what the judge would do.
     async fn guarded(&mut self, finding: Option<Finding>, verdict: Verdict) -> Result<Option<Reply>> {
-        let answered = |finding: &Finding| verdict == Verdict::Answer && !finding.outweighs_an_answer();
-        let class = match finding {
-            Some(finding) if finding.class.situation().is_some() && answered(&finding) => Class::None,
-            Some(finding) => finding.class,
-            None => Class::None,
+        let yields = |finding: &Finding| {
+            let weak_danger = finding.class.situation().is_some() && !finding.outweighs_an_answer();
+            weak_danger && verdict == Verdict::Answer
         };
+        let class = finding.filter(|finding| !yields(finding)).map_or(Class::None, |finding| finding.class);
         let reply = match class {
             _ if class.situation().is_some() => {
                 let secret = Guard::has_secret(&self.question.text);
@@ -586,16 +588,6 @@ impl<'a> Turn<'a> {
     fn step(&mut self, step: &str, started: Instant) {
         self.steps.push(Step { step: step.to_owned(), ms: started.elapsed().as_secs_f64() * 1000.0 });
     }
-}
-
-/// The unit vector in the middle of unit vectors `[n][d]`.
-fn mean(vectors: &[Vec<f32>]) -> Vec<f32> {
-    let mut sum = vec![0.0f32; vectors.first().map_or(0, Vec::len)];
-    for vector in vectors {
-        sum.iter_mut().zip(vector).for_each(|(sum, value)| *sum += value);
-    }
-    let length = sum.iter().map(|value| value * value).sum::<f32>().sqrt().max(1e-12);
-    sum.iter().map(|value| value / length).collect()
 }
 
 /// Which of the handoff phrases fits a code.

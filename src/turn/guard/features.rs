@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::signs;
 use crate::{
-    index::keywords::{Terms, folded},
+    index::{
+        keywords::{Terms, folded},
+        statistics::{mean, unit},
+    },
     turn::logistic::Pair,
 };
 
@@ -64,21 +67,9 @@ impl Features {
     }
 }
 
-fn mean(vectors: &[Vec<f32>]) -> Vec<f32> {
-    let mut mean = vec![0.0; vectors.first().map_or(0, Vec::len)];
-    for vector in vectors {
-        for (sum, x) in mean.iter_mut().zip(vector) {
-            *sum += x / vectors.len() as f32;
-        }
-    }
-    mean
-}
-
 /// The vector less the mean, at length 1.
 fn centre(vector: &[f32], mean: &[f32]) -> Vec<f32> {
-    let moved: Vec<f32> = vector.iter().zip(mean).map(|(x, m)| x - m).collect();
-    let length = moved.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-6);
-    moved.iter().map(|x| x / length).collect()
+    unit(vector.iter().zip(mean).map(|(x, m)| x - m).collect())
 }
 
 #[cfg(test)]
