@@ -16,7 +16,7 @@ use super::{
     open::{Deskhand, Wanted, faults},
 };
 use crate::{
-    config::{self, Settings},
+    config::{self, Secret, Settings},
     error::{Error, Result},
     http,
     knowledge::read::{self, Read},
@@ -35,6 +35,7 @@ pub(super) async fn run(command: Command, data: PathBuf, settings: Settings) -> 
         Command::Ingest { paths, dry_run } => ingest(&data, settings, &paths, dry_run).await,
         Command::Eval(EvalCommand::Run(options)) => measure::eval_run(settings, options).await,
         Command::Eval(EvalCommand::Calibrate(options)) => measure::eval_calibrate(&data, settings, options).await,
+        Command::Eval(EvalCommand::Add(options)) => measure::eval_add(&data, options).await,
         Command::Eval(EvalCommand::Bless { json, baseline, why }) => measure::eval_bless(&json, &baseline, &why),
         Command::Bench(bench) => measure::bench(settings, bench).await,
         Command::Models(command) => models(&settings, command),
@@ -259,9 +260,6 @@ async fn status(data: &Path, settings: Settings) -> Result<ExitCode> {
 async fn serve(data: &Path, mut settings: Settings, demo: bool) -> Result<ExitCode> {
     let started = Instant::now();
     let made = settings.server.agent_token.reveal().is_empty();
-    if made {
-        settings.server.agent_token = http::new_token();
-    }
     let address = std::net::SocketAddr::new(settings.server.address, settings.server.port);
     // Before anything heavy: a port that is taken is known at once.
     let listener =
@@ -269,6 +267,9 @@ async fn serve(data: &Path, mut settings: Settings, demo: bool) -> Result<ExitCo
     let address = listener.local_addr().map_err(Error::outside("asking for the port"))?;
     let wanted = Wanted { generator: false, sample: true, progress: true, shared_vectors: false };
     let deskhand = Deskhand::open(data, settings.clone(), wanted).await?;
+    if made {
+        settings.server.agent_token = kept_token(&data.join("desk-token"))?;
+    }
     let resumed = deskhand.bot.resume().await?;
     if resumed > 0 {
         tracing::info!(conversations = resumed, "took up questions that a stop left open");
@@ -312,6 +313,24 @@ async fn serve(data: &Path, mut settings: Settings, demo: bool) -> Result<ExitCo
     served.map(|()| ExitCode::SUCCESS)
 }
 
+/// The desk's token of this data folder, made at the first start: an agent who signed in stays so over a restart.
+/// Only the owner may read the file.
+fn kept_token(path: &Path) -> Result<Secret> {
+    match std::fs::read_to_string(path) {
+        Ok(kept) if kept.trim().len() >= 16 => return Ok(Secret::new(kept.trim().to_owned())),
+        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => return Err(Error::file("reading", path)(cause)),
+        _ => {}
+    }
+    let token = http::new_token();
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).write(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path).map_err(Error::file("making", path))?;
+    std::io::Write::write_all(&mut file, token.reveal().as_bytes()).map_err(Error::file("writing", path))?;
+    Ok(token)
+}
+
 /// Resolves when the process is asked to stop.
 async fn stop_signal() {
     #[cfg(unix)]
@@ -326,4 +345,21 @@ async fn stop_signal() {
         }
     }
     let _ = tokio::signal::ctrl_c().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_desks_token_is_made_once_and_is_nobody_elses() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("desk-token");
+        let token = kept_token(&path).unwrap();
+        assert_eq!(kept_token(&path).unwrap().reveal(), token.reveal());
+        #[cfg(unix)]
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&path.metadata().unwrap().permissions()) & 0o077, 0);
+        std::fs::write(&path, "short").unwrap();
+        assert_ne!(kept_token(&path).unwrap().reveal(), "short");
+    }
 }

@@ -20,12 +20,13 @@ use crate::{
     config::Settings,
     error::{Error, Result},
     eval::{
+        add::{self, Label},
         baseline::{self, Tolerance},
         calibrate::{self, Row, Wanted as Aim},
         html,
         report::{JudgeDetails, Report},
         run::{self, Options},
-        suite::Suite,
+        suite::{Ending, Suite},
     },
     index,
     knowledge::{publish, read, sample},
@@ -33,6 +34,7 @@ use crate::{
         bench, decode::Sampling, embedder::LocalEmbedder, files::Models, generator::LocalGenerator, progress::Progress,
     },
     safety,
+    store::{Store, StoreOptions},
     turn::{
         asked::Asked,
         judge::{FEATURES, Judge},
@@ -85,6 +87,32 @@ pub struct EvalCalibrate {
     /// Where the judge goes [default: calibrated.json in the data folder's `judge`]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+/// Options of `deskhand eval add`.
+#[derive(Debug, Args)]
+pub struct EvalAdd {
+    /// The conversation in the data folder
+    #[arg(long, value_name = "ID")]
+    pub from: uuid::Uuid,
+    /// The suite's name or folder; a folder that does not exist is made
+    #[arg(long, value_name = "SUITE")]
+    pub to: String,
+    /// The customer's message, by its number; the last question without it
+    #[arg(long, value_name = "N")]
+    pub message: Option<i64>,
+    /// Documents that answer it [default: what the customer tapped, or the bot cited where nobody had to take over]
+    #[arg(long, value_name = "ID,ID", value_delimiter = ',')]
+    pub relevant: Vec<String>,
+    /// No document answers it
+    #[arg(long, conflicts_with = "relevant")]
+    pub unanswerable: bool,
+    /// The endings that are right: answer, offer, handoff
+    #[arg(long, value_name = "ENDING,ENDING", value_delimiter = ',')]
+    pub expected: Vec<Ending>,
+    /// A build fails when it flips from right to wrong
+    #[arg(long)]
+    pub must: bool,
 }
 
 /// A suite's bot on a data folder of its own, which goes away with it.
@@ -238,6 +266,28 @@ pub(super) async fn eval_calibrate(data: &Path, settings: Settings, options: Eva
     std::fs::write(&path, json).map_err(Error::file("writing", &path))?;
     println!("written to {}", path.display());
     stage.deskhand.close().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes a labelled question of a conversation.
+pub(super) async fn eval_add(data: &Path, options: EvalAdd) -> Result<ExitCode> {
+    let store = Store::open(&data.join("deskhand.sqlite"), &StoreOptions::default()).await?;
+    store.conversation(options.from).await?;
+    let messages = store.messages(options.from, 0).await?;
+    store.close().await;
+    let label = Label {
+        message: options.message,
+        relevant: options.relevant,
+        unanswerable: options.unanswerable,
+        expected: options.expected,
+        must: options.must,
+    };
+    let question = add::question(&messages, &label)?;
+    let folder = suite_folder(&options.to).unwrap_or_else(|_| PathBuf::from(&options.to));
+    std::fs::create_dir_all(&folder).map_err(Error::file("making the folder", &folder))?;
+    add::append(&folder, &question)?;
+    println!("{}", json(&question)?);
+    eprintln!("added to {}; its label: {}", folder.join(add::FILE).display(), question.note);
     Ok(ExitCode::SUCCESS)
 }
 

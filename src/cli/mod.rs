@@ -111,6 +111,11 @@ enum EvalCommand {
     Run(measure::EvalRun),
     /// Make a judge with a certificate from a suite's labelled questions
     Calibrate(measure::EvalCalibrate),
+    /// Make a test of a conversation: a question of it becomes a labelled line of a suite
+    #[command(after_help = "Examples:
+  deskhand eval add --from 0199b1c2-… --to eval/suites/own
+  deskhand eval add --from 0199b1c2-… --to wallet --message 3 --relevant refund-time --must")]
+    Add(measure::EvalAdd),
     /// Make a run the baseline that later runs are held against
     Bless {
         /// What `deskhand eval run --json` wrote

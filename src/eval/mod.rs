@@ -13,6 +13,8 @@
 
 pub mod suite;
 
+pub mod add;
+
 pub mod record;
 
 pub mod run;

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How a turn can end. The contract's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Ending {
     /// A grounded, cited answer.
@@ -147,6 +147,7 @@ struct Manifest {
     notes: String,
     #[serde(default)]
     knowledge: Option<OneOrMany<PathBuf>>,
+    #[serde(default)]
     questions: Vec<QuestionFile>,
     #[serde(default)]
     cases: Vec<CaseFile>,

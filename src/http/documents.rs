@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{Html, IntoResponse, Response},
 };
 use pulldown_cmark::{Event, LinkType, Options, Parser, Tag, TagEnd};
@@ -57,6 +57,9 @@ pub(super) async fn document(
         Ok(document) if document.audience == Audience::Customer || agent => document,
         // The same words as for one that is not there, so that nobody learns which internal notes exist.
         Ok(_) | Err(Error::NotFound { .. }) => {
+            if wants_page(&headers) {
+                return Ok((StatusCode::NOT_FOUND, Html(missing_page())).into_response());
+            }
             let id = id.chars().filter(|c| !c.is_control()).take(80).collect();
             return Err(Error::NotFound { what: "document", id }.into());
         }
@@ -95,9 +98,19 @@ fn page(document: &Document) -> String {
         Lang::Zh => "zh-Hans",
         Lang::En => "en",
     };
-    let title = escaped(document.title.as_str());
-    let revision = escaped(&document.revision);
-    let body = rendered(document.body.as_str());
+    html(lang, document.title.as_str(), &rendered(document.body.as_str()), &document.revision)
+}
+
+/// For a person whose link is older than the documents; nobody's language is known here.
+fn missing_page() -> String {
+    let body = "<p>This page is no longer there. Please ask again in the chat.</p>\
+                <p lang=\"zh-Hans\">这一页已经不在了，请回到聊天里再问一次。</p>";
+    html("en", "Not found · 找不到", body, "")
+}
+
+/// A whole page; `body` is HTML, everything else text.
+fn html(lang: &str, title: &str, body: &str, revision: &str) -> String {
+    let (title, revision) = (escaped(title), escaped(revision));
     format!(
         "<!doctype html>\n<html lang=\"{lang}\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><meta name=\"robots\" content=\"noindex\">\

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, OnceLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -25,6 +25,9 @@ use crate::{
 
 /// Upper bounds of the histogram of turns, in seconds: a card takes milliseconds, a composed answer many seconds.
 const TURN_BUCKETS_S: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
+
+/// How long a look at every part holds: `/readyz` is open to anyone, and each look embeds and writes.
+const READY_HOLDS: Duration = Duration::from_secs(1);
 
 /// Tickets looked at for the gauge; a longer queue shows as this many.
 const LIMIT_COUNTED: u32 = 1000;
@@ -74,7 +77,7 @@ pub(super) async fn alive() -> &'static str {
 }
 
 /// Whether questions can be answered.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(super) struct Ready {
     /// True when everything works.
     ready: bool,
@@ -86,7 +89,7 @@ pub(super) struct Ready {
     knowledge: Option<String>,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 struct JudgeInForce {
     /// `default` or `calibrated`.
     kind: String,
@@ -101,6 +104,24 @@ struct JudgeInForce {
     (status = 503, description = "Not ready, and why", body = Ready),
 ))]
 pub(super) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Ready>) {
+    let mut last = app.last_ready.lock().await;
+    let fresh = last.as_ref().filter(|(looked, _)| looked.elapsed() < READY_HOLDS);
+    let ready = match fresh {
+        Some((_, ready)) => ready.clone(),
+        None => {
+            let ready = look(&app).await;
+            *last = Some((Instant::now(), ready.clone()));
+            ready
+        }
+    };
+    (if ready.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(ready))
+}
+
+/// What was found at the last look, and when that was.
+pub(super) type LastReady = tokio::sync::Mutex<Option<(Instant, Ready)>>;
+
+/// Tries every part that a turn needs.
+async fn look(app: &App) -> Ready {
     let mut why_not = Vec::new();
     let mut failed = |what: &str, result: Result<()>| {
         if let Err(error) = result {
@@ -121,9 +142,7 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Read
         kind: shelf.judge.kind.clone(),
         certificates: shelf.judge.certificates.keys().copied().collect(),
     });
-    let status = if why_not.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let knowledge = shelf.map(|shelf| shelf.generation.clone());
-    (status, Json(Ready { ready: why_not.is_empty(), why_not, judge, knowledge }))
+    Ready { ready: why_not.is_empty(), why_not, judge, knowledge: shelf.map(|shelf| shelf.generation.clone()) }
 }
 
 /// Figures in Prometheus' text format.

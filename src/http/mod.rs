@@ -62,6 +62,7 @@ struct App {
     /// Event streams that may be open at once.
     streams: Arc<Semaphore>,
     metrics: PrometheusHandle,
+    last_ready: health::LastReady,
     /// Turns true when event streams must end.
     ending: watch::Receiver<bool>,
 }

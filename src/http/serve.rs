@@ -122,6 +122,7 @@ fn app(bot: Bot, settings: Settings, ending: watch::Receiver<bool>) -> Result<Ar
         // A page needs connections besides its stream: the streams must leave room for them.
         streams: Arc::new(Semaphore::new((server.connections_limit * 9 / 10).max(1))),
         metrics: health::recorder()?,
+        last_ready: health::LastReady::default(),
         ending,
         bot,
         settings,

@@ -8,12 +8,14 @@ use std::ops::Range;
 
 use super::{
     fold::Folded,
-    phrase_lists::{HanCharacter, checksum_holds, han_character, is_common_pair},
+    phrase_lists::{HanCharacter, checksum_holds, continues_a_word, han_character, is_common_pair},
     talk::{Mention, is_seed_talk_near},
 };
 
 const COMMON_PAIR: f32 = -4.0;
 const RARE_PAIR: f32 = 1.2;
+/// A pair inside a word of the dictionary that is not among the common pairs: a name, a rare thing.
+const WORD_PAIR: f32 = -2.8;
 /// A character with a gap on both sides.
 const ON_ITS_OWN: f32 = 2.0;
 const OTHER_CHARACTER: f32 = -4.0;
@@ -31,13 +33,33 @@ const LIMIT_CHECKSUM_TALK: f32 = 4.0;
 const MEASURES: &str =
     "元张張个個天年月日号號时時分秒块塊次点點笔筆条條位名万萬亿億千百度折倍层層版种種款字词詞步到至和及或周岁岁英美";
 const FALL_THAT_ENDS: f32 = 7.0;
+/// Characters that a phrase inside other text has at least.
+const LEAST_INSIDE: usize = 6;
 
 /// Adds the byte ranges, in the folded text, of every seed phrase written with Chinese characters.
 pub(super) fn find(folded: &Folded, mentions: &[Mention], found: &mut Vec<Range<usize>>) {
-    let stretches = stretches_of(&folded.text);
-    for stretch in &stretches {
-        if stretch.iter().filter(|here| here.han.is_some()).count() >= 3 {
-            find_in_stretch(stretch, mentions, found);
+    for mut stretch in stretches_of(&folded.text) {
+        if stretch.iter().filter(|here| here.han.is_some()).count() < 3 {
+            continue;
+        }
+        let mut odd = Vec::new();
+        find_in_stretch(&stretch, mentions, &mut odd);
+        if !odd.is_empty() {
+            weigh_words(&folded.text, &mut stretch);
+            find_in_stretch(&stretch, mentions, found);
+        }
+    }
+}
+
+/// A second look, with the dictionary: names and rare words are odd by their characters and yet no phrase.
+fn weigh_words(text: &str, stretch: &mut [Here]) {
+    for run in stretch.chunk_by_mut(|before, after| before.range.end == after.range.start) {
+        let characters: Vec<char> = run.iter().filter_map(|here| text[here.range.clone()].chars().next()).collect();
+        let continues = continues_a_word(&characters);
+        for at in (1..run.len()).filter(|at| continues[*at]) {
+            if run[at].han.is_some() && !is_common_pair(characters[at - 1], characters[at]) {
+                run[at].oddness += WORD_PAIR - RARE_PAIR;
+            }
         }
     }
 }
@@ -155,7 +177,8 @@ fn find_in_stretch(stretch: &[Here], mentions: &[Mention], found: &mut Vec<Range
             (_, true) => LIMIT_ALONE,
             _ => LIMIT_INSIDE,
         };
-        if peak >= limit && core.len() >= 3 {
+        let least = if talk || is_alone { 3 } else { LEAST_INSIDE };
+        if peak >= limit && core.len() >= least {
             push(run);
         }
         at = last + 1;
@@ -221,4 +244,29 @@ fn windows_with_checksum(stretch: &[Here], limit: f32) -> Vec<(f32, Range<usize>
         }
     }
     windows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::mask;
+
+    #[test]
+    fn names_and_slips_of_ordinary_questions_stay() {
+        for text in [
+            "我在葡萄牙卖币赚的钱要交多少个点的税",
+            "王者荣耀打野带什么",
+            "双胞胎弟弟刷脸能进我的号 咋办",
+            "雙胞胎弟弟刷臉能進我的號 咋辦",
+            "美团付完没弹验正码就扣了 正常码",
+        ] {
+            assert_eq!(mask(text).as_str(), text);
+        }
+    }
+
+    #[test]
+    fn phrases_inside_a_sentence_go() {
+        let phrase = bip39::Mnemonic::from_entropy_in(bip39::Language::SimplifiedChinese, &[7; 16]).unwrap();
+        let unspaced: String = phrase.words().collect();
+        assert_eq!(mask(&format!("帮我看看 {unspaced} 这个")).as_str(), "帮我看看 [seed phrase 1] 这个");
+    }
 }

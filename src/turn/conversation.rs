@@ -319,7 +319,8 @@ fn written(choice: &Choice) -> serde_json::Value {
     }
 }
 
-fn read_choice(message: &Message) -> Option<Choice> {
+/// The tap that a message was, if it was one.
+pub fn read_choice(message: &Message) -> Option<Choice> {
     let choice = message.details.as_ref()?.get("choice")?;
     match choice.as_str() {
         Some("none") => Some(Choice::NoneOfThese),

@@ -20,4 +20,6 @@ mod safety;
 
 mod store;
 
+mod suite;
+
 mod support;

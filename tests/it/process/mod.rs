@@ -210,7 +210,9 @@ impl Process {
         }
     }
 
+    /// What `/readyz` says, looked at anew: a look holds for a second.
     fn ready(&self) -> (u16, Vec<String>) {
+        std::thread::sleep(Duration::from_millis(1100));
         let answer = self.get("/readyz");
         let why_not =
             answer.json()["why_not"].as_array().unwrap().iter().map(|why| why.as_str().unwrap().to_owned()).collect();
