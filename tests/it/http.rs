@@ -15,7 +15,7 @@ use deskhand::{
     http,
     index::Index,
     knowledge::{publish::Press, vectors::Vectors},
-    model::{Embed, EmbedAbilities, Embedder, Side, TokenCounter, scripted::ScriptedEmbedder},
+    model::{Embed, EmbedAbilities, Embedder, Generator, Side, TokenCounter, scripted::ScriptedEmbedder},
     safety::{mask, mask_document},
     store::{NewEvent, Store, StoreOptions},
     turn::{
@@ -206,26 +206,39 @@ impl Server {
 }
 
 async fn bot(folder: &std::path::Path, options: &Options) -> Bot {
-    let store = Store::open(&folder.join("deskhand.sqlite"), &StoreOptions::default()).await.unwrap();
     let asked = Embedder::start(Box::new(Slow(ScriptedEmbedder, options.slow, options.broken)), 64).unwrap();
-    let bot = Bot::new(store.clone(), Some(asked), None, Guard::rules_only(), Policy::default());
+    let store = Store::open(&folder.join("deskhand.sqlite"), &StoreOptions::default()).await.unwrap();
+    let bot = Bot::new(store, Some(asked), None, Guard::rules_only(), Policy::default());
     if options.shelf {
-        let embedder = Embedder::start(Box::new(ScriptedEmbedder), 64).unwrap();
-        let abilities = embedder.abilities();
-        let index = Index::open_embedded(&folder.join("index"), abilities.dims, &abilities.fingerprint).unwrap().index;
-        let vectors = Vectors::at(folder.join("vectors"));
-        let press = Press {
-            store: &store,
-            index: &index,
-            embedder: Some(&embedder),
-            vectors: &vectors,
-            on_progress: &|_, _| {},
-        };
-        let published = press.replace_all(documents()).await.unwrap();
-        let shelf = Shelf::new(published.generation, published.documents, index.clone(), published.statistics, judge());
-        bot.put_on_shelf(Some(Arc::new(shelf)));
+        fill_shelf(&bot, folder).await;
     }
     bot
+}
+
+/// A bot with the documents of these tests, and with a generator of the caller's.
+pub async fn bot_with(folder: &std::path::Path, generator: Generator, policy: Policy) -> Bot {
+    let embedder = Embedder::start(Box::new(ScriptedEmbedder), 64).unwrap();
+    let store = Store::open(&folder.join("deskhand.sqlite"), &StoreOptions::default()).await.unwrap();
+    let bot = Bot::new(store, Some(embedder), Some(generator), Guard::rules_only(), policy);
+    fill_shelf(&bot, folder).await;
+    bot
+}
+
+async fn fill_shelf(bot: &Bot, folder: &std::path::Path) {
+    let embedder = Embedder::start(Box::new(ScriptedEmbedder), 64).unwrap();
+    let abilities = embedder.abilities();
+    let index = Index::open_embedded(&folder.join("index"), abilities.dims, &abilities.fingerprint).unwrap().index;
+    let vectors = Vectors::at(folder.join("vectors"));
+    let press = Press {
+        store: bot.store(),
+        index: &index,
+        embedder: Some(&embedder),
+        vectors: &vectors,
+        on_progress: &|_, _| {},
+    };
+    let published = press.replace_all(documents()).await.unwrap();
+    let shelf = Shelf::new(published.generation, published.documents, index.clone(), published.statistics, judge());
+    bot.put_on_shelf(Some(Arc::new(shelf)));
 }
 
 const WITHDRAWAL: &str = "How long does a withdrawal to my bank take?";

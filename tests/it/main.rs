@@ -6,6 +6,8 @@ mod generators;
 
 mod guard;
 
+mod hostile;
+
 mod http;
 
 mod index_contract;

@@ -10,6 +10,10 @@ mod kill;
 
 mod models;
 
+mod orders;
+
+mod secrets;
+
 mod together;
 
 use std::{
