@@ -1,6 +1,7 @@
 //! WHAT DOES A READER SEE? Text folded to plain letters, each byte knowing which bytes of the original it came from.
 //!
-//! Full-width, styled and look-alike letters become ASCII, accents and invisible characters go, katakana becomes hiragana.
+//! Full-width, styled and look-alike letters become ASCII, accents and invisible characters go, katakana becomes hiragana,
+//! the escapes of a JSON string become what they stand for.
 //! Compatibility decomposition, because the phrase lists are written in it. Case is kept: base58 needs it.
 
 use unicode_normalization::char::{decompose_compatible, is_combining_mark};
@@ -16,24 +17,28 @@ pub(super) struct Folded {
 
 impl Folded {
     pub(super) fn new(original: &str) -> Folded {
-        if original.is_ascii() {
+        if original.is_ascii() && !original.contains('\\') {
             return Folded { text: original.to_owned(), origin: None };
         }
         let mut text = String::with_capacity(original.len());
         let mut origin = Vec::with_capacity(original.len());
-        for (at, c) in original.char_indices() {
-            let span = (at as u32, (at + c.len_utf8()) as u32);
+        let mut at = 0;
+        while let Some(first) = original[at..].chars().next() {
+            let (c, length) = unescaped(&original[at..]).unwrap_or((first, first.len_utf8()));
+            let span = (at as u32, (at + length) as u32);
             let mut push = |c: char| {
                 if let Some(c) = plain(c) {
                     text.push(c);
                     origin.extend(std::iter::repeat_n(span, c.len_utf8()));
                 }
             };
-            if c.is_ascii() {
+            // Some look-alikes decompose into a letter that looks like nothing Latin.
+            if c.is_ascii() || is_look_alike(c) {
                 push(c);
             } else {
                 decompose_compatible(c, &mut push);
             }
+            at += length;
         }
         Folded { text, origin: Some(origin) }
     }
@@ -45,6 +50,21 @@ impl Folded {
             Some(origin) if start < end => (origin[start].0 as usize, origin[end - 1].1 as usize),
             Some(_) => (0, 0),
         }
+    }
+}
+
+/// The character that a JSON escape at the beginning of `text` stands for, and the length of the escape in bytes.
+fn unescaped(text: &str) -> Option<(char, usize)> {
+    let escape = text.strip_prefix('\\')?;
+    match escape.as_bytes().first()? {
+        b'n' | b'r' => Some(('\n', 2)),
+        b't' => Some((' ', 2)),
+        b'"' => Some(('"', 2)),
+        b'u' => {
+            let unit = u32::from_str_radix(escape.get(1..5)?, 16).ok()?;
+            Some((char::from_u32(unit)?, 6))
+        }
+        _ => None,
     }
 }
 
@@ -75,7 +95,7 @@ fn plain(c: char) -> Option<char> {
         '\u{3002}' => '.',
         '\u{3001}' => ',',
         '\u{2028}' | '\u{2029}' | '\u{85}' => '\n',
-        _ if (c as u32) < 0x600 || (0x1d00..0x1e00).contains(&(c as u32)) => look_alike(c),
+        _ if may_look_alike(c) => look_alike(c),
         _ => c,
     };
     let is_kept = !is_combining_mark(folded) || matches!(folded, '\u{3099}' | '\u{309a}');
@@ -84,6 +104,15 @@ fn plain(c: char) -> Option<char> {
 
 fn letter(c: char, first: u32) -> char {
     char::from(b'A' + (c as u32 - first) as u8)
+}
+
+/// Where the letters are that look like Latin ones.
+fn may_look_alike(c: char) -> bool {
+    (c as u32) < 0x600 || (0x1d00..0x1e00).contains(&(c as u32))
+}
+
+fn is_look_alike(c: char) -> bool {
+    may_look_alike(c) && look_alike(c) != c
 }
 
 /// Letters of other scripts that look like a Latin letter.
@@ -158,6 +187,9 @@ mod tests {
             ("𝐥𝓮𝔤𝕒𝗅", "legal"),
             ("アイ あい", "あい あい"),
             ("助记词。", "助记词."),
+            // A lunate sigma decomposes into a plain one, which is no c.
+            ("ϲаϲtuѕ", "cactus"),
+            ("\\u7684\\u4E00 a\\nb\\q", "的一 a\nb\\q"),
         ] {
             assert_eq!(Folded::new(text).text, expect, "{text}");
         }

@@ -125,7 +125,7 @@ pub(super) fn address_chain(string: &str) -> Option<Chain> {
     (decoded.len() == 32 && mixed && bytes.iter().any(u8::is_ascii_digit)).then_some(Chain::Solana)
 }
 
-fn base58(string: &str) -> Option<Vec<u8>> {
+pub(super) fn base58(string: &str) -> Option<Vec<u8>> {
     bs58::decode(string).into_vec().ok()
 }
 

@@ -7,20 +7,22 @@ use regex::Regex;
 
 use super::{
     fold::Folded,
+    grouped,
     identifiers::{self, is_solana_keypair},
     secrets::{Found, SecretKind, Source},
     talk::{Mention, Subject, distance},
 };
 
 /// How far, in bytes of folded text, a word about keys or transactions reaches: about a sentence ahead, a clause behind.
-const TALK_BEFORE: usize = 96;
-const TALK_AFTER: usize = 48;
+pub(super) const TALK_BEFORE: usize = 96;
+pub(super) const TALK_AFTER: usize = 48;
 
 /// Adds every key.
 pub(super) fn find(folded: &Folded, mentions: &[Mention], source: Source, found: &mut Vec<Found>) {
     let text = folded.text.as_str();
     let strings = strings_of(text);
     hex_keys(text, &strings, mentions, source, found);
+    grouped::find(text, mentions, source, found);
     for string in &strings {
         if let Some(kind) = kind_of(text, string, mentions) {
             found.push(Found { range: string.clone(), kind });
@@ -35,10 +37,16 @@ pub(super) fn find(folded: &Folded, mentions: &[Mention], source: Source, found:
     if text.contains("PRIVATE KEY") {
         found.extend(PEM.find_iter(text).map(|hit| Found { range: hit.range(), kind: SecretKind::PrivateKey }));
     }
-    if strings.iter().any(|string| string.len() >= 16) || text.contains("sk-") {
+    if has_long_run(text) {
         found.extend(TOKEN.find_iter(text).map(|hit| Found { range: hit.range(), kind: SecretKind::ApiKey }));
     }
     named_values(text, mentions, found);
+}
+
+/// Whether any run is long enough for a token: what the pattern costs is saved on most texts.
+fn has_long_run(text: &str) -> bool {
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.".contains(byte);
+    text.as_bytes().split(|byte| !is_token(byte)).any(|run| run.len() >= 16)
 }
 
 static PEM: LazyLock<Regex> = LazyLock::new(|| {
@@ -48,7 +56,7 @@ static PEM: LazyLock<Regex> = LazyLock::new(|| {
 /// Tokens that name themselves: JWT, and the prefixes of well-known services.
 static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"eyJ[A-Za-z0-9_-]{8,}\s?\.\s?[A-Za-z0-9_-]{8,}(\s?\.\s?[A-Za-z0-9_-]*)?|\b(sk|pk|rk)[-_](live|test|proj|ant|or)?[-_]?[A-Za-z0-9_-]{16,}|\b(AKIA|ASIA)[A-Z0-9]{16}\b|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_[A-Za-z0-9_]{20,}|\bglpat-[A-Za-z0-9_-]{16,}|\bxox[abprs]-[A-Za-z0-9-]{10,}|\bAIza[A-Za-z0-9_-]{30,}|\bhf_[A-Za-z0-9]{20,}|\bnpm_[A-Za-z0-9]{30,}|\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}|\b[0-9]{8,10}:AA[A-Za-z0-9_-]{30,}|\b(ya29|1//)[A-Za-z0-9._-]{20,}|\bwhsec_[A-Za-z0-9]{16,}|\b(dop|shpat|shpss)_[A-Za-z0-9_]{16,}",
+        r"eyJ[A-Za-z0-9_-]{8,}\s?\.\s?[A-Za-z0-9_-]{8,}(\s?\.\s?[A-Za-z0-9_-]*)?|\b(sk|pk|rk)[-_](live|test|proj|ant|or)?[-_]?[A-Za-z0-9_-]{16,}|\b(AKIA|ASIA)[A-Z0-9]{16}\b|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_[A-Za-z0-9_]{20,}|\bglpat-[A-Za-z0-9_-]{16,}|\bxox[abprs]-[A-Za-z0-9-]{10,}|\bAIza[A-Za-z0-9_-]{30,}|\bpypi-[A-Za-z0-9_-]{16,}|\bhf_[A-Za-z0-9]{20,}|\bnpm_[A-Za-z0-9]{30,}|\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}|\b[0-9]{8,10}:AA[A-Za-z0-9_-]{30,}|\b(ya29|1//)[A-Za-z0-9._-]{20,}|\bwhsec_[A-Za-z0-9]{16,}|\b(dop|shpat|shpss)_[A-Za-z0-9_]{16,}",
     )
 });
 
@@ -56,6 +64,9 @@ static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
 pub(super) fn pattern(text: &str) -> Regex {
     Regex::new(&text.replace(r"\b", r"(?-u:\b)")).expect("a pattern written here is valid; failing to build is a bug")
 }
+
+/// A key may be without digits, and a word may have twenty letters; nobody writes one of this length.
+const LONGER_THAN_WORDS: usize = 40;
 
 /// Runs of ASCII letters and digits, from 20 characters on, with the shape of a string rather than a word.
 fn strings_of(text: &str) -> Vec<Range<usize>> {
@@ -69,7 +80,7 @@ fn strings_of(text: &str) -> Vec<Range<usize>> {
             digits += usize::from(bytes[at].is_ascii_digit());
             at += 1;
         }
-        if at - start >= 20 && digits > 0 {
+        if (at - start >= 20 && digits > 0) || at - start >= LONGER_THAN_WORDS {
             strings.push(start..at);
         }
         at += usize::from(at == start);
@@ -77,7 +88,7 @@ fn strings_of(text: &str) -> Vec<Range<usize>> {
     strings
 }
 
-fn is_key_talk(mentions: &[Mention], range: &Range<usize>) -> Option<usize> {
+pub(super) fn is_key_talk(mentions: &[Mention], range: &Range<usize>) -> Option<usize> {
     let near = |subject| distance(mentions, subject, range.start, range.end, TALK_BEFORE, TALK_AFTER);
     near(Subject::Key).into_iter().chain(near(Subject::Seed)).min()
 }
@@ -129,7 +140,6 @@ fn hex_keys(text: &str, strings: &[Range<usize>], mentions: &[Mention], source: 
             found.push(Found { range: start..piece.end, kind });
         }
     }
-    grouped_hex(text, mentions, source, found);
 }
 
 fn is_in_transaction_link(text: &str, start: usize) -> bool {
@@ -138,53 +148,6 @@ fn is_in_transaction_link(text: &str, start: usize) -> bool {
     ["/tx/", "/transaction/", "/transactions/", "/#/transaction/", "txhash=", "txid=", "/block/", "/hash/"]
         .iter()
         .any(|mark| word.to_ascii_lowercase().contains(mark))
-}
-
-/// `5f3c 9a0e …`, `5f:3c:9a:…`, one group per line: groups of hex that come to 32 bytes together.
-fn grouped_hex(text: &str, mentions: &[Mention], source: Source, found: &mut Vec<Found>) {
-    let bytes = text.as_bytes();
-    let is_gap = |byte: u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b'-' | b':' | b',' | b'_' | b'.');
-    let mut at = 0;
-    while at < bytes.len() {
-        let starts_word = at == 0 || !bytes[at - 1].is_ascii_alphanumeric();
-        if !bytes[at].is_ascii_hexdigit() || !starts_word {
-            at += 1;
-            continue;
-        }
-        let mut here = if bytes[at..].starts_with(b"0x") { at + 2 } else { at };
-        let (mut digits, mut groups, mut numerals, mut end) = (0, 0, 0, at);
-        loop {
-            let group = here;
-            while here < bytes.len() && bytes[here].is_ascii_hexdigit() {
-                numerals += usize::from(bytes[here].is_ascii_digit());
-                here += 1;
-            }
-            let is_word = here < bytes.len() && bytes[here].is_ascii_alphanumeric();
-            // Groups of one or two letters without a digit are words ("a", "be") unless bytes are meant.
-            if here == group || is_word {
-                break;
-            }
-            digits += here - group;
-            groups += 1;
-            end = here;
-            let gap = here;
-            while here < bytes.len() && is_gap(bytes[here]) && here - gap < 3 {
-                here += 1;
-            }
-            if here == gap || digits > 140 {
-                break;
-            }
-        }
-        if groups >= 2 && (60..=68).contains(&digits) && numerals * 4 >= digits && numerals < digits {
-            let range = at..end;
-            let kind = if is_key_talk(mentions, &range).is_some() { SecretKind::PrivateKey } else { SecretKind::Hex };
-            let near_tx = distance(mentions, Subject::Transaction, at, end, TALK_BEFORE, TALK_AFTER).is_some();
-            if kind == SecretKind::PrivateKey || (source == Source::Person && !near_tx) {
-                found.push(Found { range, kind });
-            }
-        }
-        at = end.max(at + 1);
-    }
 }
 
 /// What one long string is by itself, hex aside.
@@ -303,11 +266,14 @@ fn named_values(text: &str, mentions: &[Mention], found: &mut Vec<Found>) {
         let value = value[..length].trim_end_matches('.');
         let digits = value.bytes().filter(u8::is_ascii_digit).count();
         let is_link = value.contains("//") || value.starts_with("www.");
-        let is_address = identifiers::address_chain(value).is_some_and(|chain| chain != identifiers::Chain::Solana);
+        // What follows "token" may be the token's own address; what follows "private key" in Solana's shape is a seed.
+        let is_api = mention.subject == Subject::Api;
+        let is_address =
+            identifiers::address_chain(value).is_some_and(|chain| is_api || chain != identifiers::Chain::Solana);
         let is_hex = value.trim_start_matches("0x").bytes().all(|byte| byte.is_ascii_hexdigit());
         if value.len() >= 16 && digits >= 2 && !is_link && !is_address && !(is_hex && value.len() >= 56) {
             let start = mention.end + value_at;
-            let is_api = distance(mentions, Subject::Api, mention.end, mention.end, 2, 0).is_some();
+            let is_api = is_api || distance(mentions, Subject::Api, mention.end, mention.end, 2, 0).is_some();
             let kind = if is_api { SecretKind::ApiKey } else { SecretKind::PrivateKey };
             found.push(Found { range: start..start + value.len(), kind });
         }

@@ -15,13 +15,19 @@ pub mod identifiers;
 
 pub mod injection;
 
+mod encoded;
+
 mod fold;
+
+mod grouped;
 
 mod keys;
 
 mod numbers;
 
 mod phrase_lists;
+
+mod repeats;
 
 mod secrets;
 

@@ -2,7 +2,13 @@
 
 use std::ops::Range;
 
-use super::{fold::Folded, keys, numbers, seed_han, seed_phrase, talk, told};
+use super::{
+    encoded,
+    fold::Folded,
+    keys, numbers, repeats, seed_han, seed_phrase,
+    talk::{self, Mention},
+    told,
+};
 
 /// Who wrote the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,24 +103,41 @@ fn find(text: &str, source: Source, mut report: impl FnMut(usize, usize, SecretK
     }
     let folded = Folded::new(text);
     let mentions = talk::mentions(&folded.text);
-    let mut phrases = Vec::new();
-    seed_phrase::find(&folded, &mentions, &mut phrases);
-    if !text.is_ascii() {
-        seed_han::find(&folded, &mentions, &mut phrases);
-    }
-    let mut found: Vec<Found> =
-        phrases.into_iter().map(|range| Found { range, kind: SecretKind::SeedPhrase }).collect();
+    let mut found = phrases(&folded, &mentions);
     keys::find(&folded, &mentions, source, &mut found);
     if folded.text.bytes().any(|byte| byte.is_ascii_digit()) {
         numbers::find(&folded.text, &mentions, source, &mut found);
     }
     told::find(&folded.text, &mentions, source, &mut found);
+    found.extend(in_code(&folded.text, source));
     for Found { range, kind } in found {
         let (start, end) = folded.original(range.start, range.end);
         if start < end {
             report(start, end, kind);
         }
     }
+}
+
+fn phrases(folded: &Folded, mentions: &[Mention]) -> Vec<Found> {
+    let separators = repeats::separators_in(&folded.text);
+    let mut phrases = Vec::new();
+    seed_phrase::find(folded, &separators, mentions, &mut phrases);
+    if !folded.text.is_ascii() {
+        seed_han::find(folded, &separators, mentions, &mut phrases);
+    }
+    phrases.into_iter().map(|range| Found { range, kind: SecretKind::SeedPhrase }).collect()
+}
+
+/// Each run of base64 that holds a secret is that secret. Decoded text is not decoded again: a run of a run would be too
+/// long to be typed.
+fn in_code(folded: &str, source: Source) -> Vec<Found> {
+    let secret_in = |text: &str| {
+        let mut kinds = Vec::new();
+        find(text, source, |_, _, kind| kinds.push(kind));
+        kinds.into_iter().min()
+    };
+    let texts = encoded::texts_in(folded).into_iter();
+    texts.filter_map(|(range, text)| Some(Found { range, kind: secret_in(&text)? })).collect()
 }
 
 /// One secret in the original text.

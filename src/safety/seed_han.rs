@@ -9,6 +9,7 @@ use std::ops::Range;
 use super::{
     fold::Folded,
     phrase_lists::{HanCharacter, checksum_holds, continues_a_word, han_character, is_common_pair},
+    repeats::is_han,
     talk::{Mention, is_seed_talk_near},
 };
 
@@ -26,9 +27,15 @@ const LIMIT_INSIDE: f32 = 10.5;
 const LIMIT_TALK: f32 = 9.0;
 const LIMIT_ALONE: f32 = 9.0;
 const LIMIT_SPACED_ALONE: f32 = 6.0;
+/// How odd six or more characters with a gap around each have to be: a calendar's head ("日 一 二 三 四 五 六") is not.
+const LIMIT_SPACED: f32 = 2.0;
 /// How odd a window with a right checksum has to be.
 const LIMIT_CHECKSUM: f32 = 6.0;
-const LIMIT_CHECKSUM_TALK: f32 = 4.0;
+const LIMIT_CHECKSUM_TALK: f32 = 1.0;
+/// The same where the window is set apart: in one piece, also with talk of seed phrases near, in groups of one size.
+const LIMIT_SET_APART: f32 = 1.5;
+const LIMIT_SET_APART_TALK: f32 = -2.0;
+const LIMIT_IN_GROUPS: f32 = 0.0;
 /// What numbers are followed by.
 const MEASURES: &str =
     "元张張个個天年月日号號时時分秒块塊次点點笔筆条條位名万萬亿億千百度折倍层層版种種款字词詞步到至和及或周岁岁英美";
@@ -37,8 +44,14 @@ const FALL_THAT_ENDS: f32 = 7.0;
 const LEAST_INSIDE: usize = 6;
 
 /// Adds the byte ranges, in the folded text, of every seed phrase written with Chinese characters.
-pub(super) fn find(folded: &Folded, mentions: &[Mention], found: &mut Vec<Range<usize>>) {
-    for mut stretch in stretches_of(&folded.text) {
+///
+/// `separators`: words that only stand between others; the text is read with them and without.
+pub(super) fn find(folded: &Folded, separators: &[Range<usize>], mentions: &[Mention], found: &mut Vec<Range<usize>>) {
+    let mut stretches = stretches_of(&folded.text, &[]);
+    if !separators.is_empty() {
+        stretches.extend(stretches_of(&folded.text, separators));
+    }
+    for mut stretch in stretches {
         if stretch.iter().filter(|here| here.han.is_some()).count() < 3 {
             continue;
         }
@@ -70,23 +83,26 @@ struct Here {
     range: Range<usize>,
     han: Option<HanCharacter>,
     oddness: f32,
+    follows_gap: bool,
     is_spaced: bool,
     starts_line: bool,
     ends_line: bool,
 }
 
-fn is_han(c: char) -> bool {
-    matches!(c, '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{323af}')
-}
-
-/// Runs of Chinese characters with nothing but gaps, digits and punctuation between them.
-fn stretches_of(text: &str) -> Vec<Vec<Here>> {
+/// Runs of Chinese characters with nothing but gaps, digits, punctuation and separators between them.
+fn stretches_of(text: &str, separators: &[Range<usize>]) -> Vec<Vec<Here>> {
     let mut stretches = Vec::new();
     let mut open: Vec<Here> = Vec::new();
     let mut previous: Option<char> = None;
     let (mut has_gap, mut new_line, mut after_digit) = (true, true, false);
     let mut latin = 0;
+    let mut separators = separators.iter().peekable();
     for (at, c) in text.char_indices() {
+        while separators.next_if(|range| range.end <= at).is_some() {}
+        if separators.peek().is_some_and(|range| range.start <= at) {
+            has_gap = true;
+            continue;
+        }
         if is_han(c) {
             let han = han_character(c);
             let gap = has_gap;
@@ -111,6 +127,7 @@ fn stretches_of(text: &str) -> Vec<Vec<Here>> {
                 range: at..at + c.len_utf8(),
                 han,
                 oddness,
+                follows_gap: gap,
                 is_spaced: gap,
                 starts_line: new_line,
                 ends_line: false,
@@ -179,15 +196,48 @@ fn find_in_stretch(stretch: &[Here], mentions: &[Mention], found: &mut Vec<Range
         };
         let least = if talk || is_alone { 3 } else { LEAST_INSIDE };
         if peak >= limit && core.len() >= least {
-            push(run);
+            push(to_gaps(stretch, run));
         }
         at = last + 1;
+    }
+    for run in spaced_runs(stretch).into_iter().chain(set_apart(stretch, is_talk_near)) {
+        push(run);
     }
     for (oddness, window) in windows_with_checksum(stretch, LIMIT_CHECKSUM_TALK) {
         if oddness >= LIMIT_CHECKSUM || is_talk_near(&window) {
             push(window);
         }
     }
+}
+
+/// Characters one by one, each with a gap around it, however common they are; one of them may be in no list.
+fn spaced_runs(stretch: &[Here]) -> Vec<Range<usize>> {
+    const SHORTEST: usize = 6;
+    let mut at = 0;
+    let mut runs = Vec::new();
+    for run in stretch.chunk_by(|left, right| left.is_spaced == right.is_spaced) {
+        let listed: Vec<&Here> = run.iter().filter(|here| here.han.is_some()).collect();
+        let oddness: f32 = listed.iter().map(|here| here.oddness).sum();
+        if listed.len() >= SHORTEST && listed.len() + 1 >= run.len() && run[0].is_spaced && oddness >= LIMIT_SPACED {
+            runs.push(at..at + run.len());
+        }
+        at += run.len();
+    }
+    runs
+}
+
+/// The run out to the gaps on both sides, where nothing but list characters stands before them: what was written in one
+/// piece belongs together.
+fn to_gaps(stretch: &[Here], run: Range<usize>) -> Range<usize> {
+    const LONGEST_REST: usize = 12;
+    let left = stretch[..run.start].iter().rev().take_while(|here| here.han.is_some()).take(LONGEST_REST);
+    let left = left.zip(stretch[..=run.start].iter().rev()).take_while(|(_, right)| !right.follows_gap).count();
+    let right = stretch[run.end..].iter().take_while(|here| here.han.is_some() && !here.follows_gap);
+    let right = right.take(LONGEST_REST).count();
+    let is_gap = |at: usize| stretch.get(at).is_none_or(|here| here.follows_gap);
+    let start = if is_gap(run.start - left) { run.start - left } else { run.start };
+    let end = if is_gap(run.end + right) { run.end + right } else { run.end };
+    start..end
 }
 
 /// Up to three more list characters on each side, as long as they do not belong to a word of the prose around; also across
@@ -214,6 +264,40 @@ fn widen(stretch: &[Here], core: &Range<usize>) -> Range<usize> {
     core.start - left..core.end + right
 }
 
+/// Characters between gaps that are a phrase by their number and checksum: in one piece, or in groups of one size, as a
+/// phrase is read out or written in columns; more groups of that size may stand before or after them.
+fn set_apart(stretch: &[Here], is_talk_near: impl Fn(&Range<usize>) -> bool) -> Vec<Range<usize>> {
+    let mut at = 0;
+    let mut pieces: Vec<Range<usize>> = Vec::new();
+    for piece in stretch.chunk_by(|_, right| !right.follows_gap) {
+        pieces.push(at..at + piece.len());
+        at += piece.len();
+    }
+    let groups = pieces.chunk_by(|left, right| left.len() == right.len()).filter(|groups| groups.len() > 1);
+    let groups = groups.map(|groups| groups[0].start..groups[groups.len() - 1].end);
+    let ends = |range: Range<usize>| {
+        let all = range.len();
+        let lengths = [12, 15, 18, 21, 24].into_iter().filter(move |length| *length <= all);
+        lengths.flat_map(move |length| [range.start..range.start + length, range.end - length..range.end])
+    };
+    let in_groups = groups.flat_map(ends).map(|range| (LIMIT_IN_GROUPS, range));
+    let in_one = pieces.iter().map(|piece| (LIMIT_SET_APART, piece.clone()));
+    let oddness = |range: &Range<usize>| stretch[range.clone()].iter().map(|here| here.oddness).sum::<f32>();
+    let is_phrase = |(limit, range): &(f32, Range<usize>)| {
+        let limit = if is_talk_near(range) { LIMIT_SET_APART_TALK } else { *limit };
+        oddness(range) >= limit && has_checksum(&stretch[range.clone()])
+    };
+    in_groups.chain(in_one).filter(is_phrase).map(|(_, range)| range).collect()
+}
+
+fn has_checksum(window: &[Here]) -> bool {
+    let holds = |number: fn(&HanCharacter) -> Option<u16>| {
+        let numbers: Option<Vec<u16>> = window.iter().map(|here| here.han.as_ref().and_then(number)).collect();
+        numbers.is_some_and(|numbers| checksum_holds(&numbers))
+    };
+    holds(|han| han.simplified) || holds(|han| han.traditional)
+}
+
 fn windows_with_checksum(stretch: &[Here], limit: f32) -> Vec<(f32, Range<usize>)> {
     let mut windows = Vec::new();
     if stretch.len() < 12 {
@@ -233,12 +317,7 @@ fn windows_with_checksum(stretch: &[Here], limit: f32) -> Vec<(f32, Range<usize>
             if oddness < limit {
                 continue;
             }
-            let window = &stretch[start..start + length];
-            let holds = |number: fn(&HanCharacter) -> Option<u16>| {
-                let numbers: Option<Vec<u16>> = window.iter().map(|here| here.han.as_ref().and_then(number)).collect();
-                numbers.is_some_and(|numbers| checksum_holds(&numbers))
-            };
-            if holds(|han| han.simplified) || holds(|han| han.traditional) {
+            if has_checksum(&stretch[start..start + length]) {
                 windows.push((oddness, start..start + length));
             }
         }

@@ -31,25 +31,42 @@ const LIMIT_ALONE_PER_WORD: f32 = 1.4;
 /// The longest run of list words in some 22,000 ordinary texts had eight; a longer one may be more ordinary.
 const LONGER_THAN_PROSE: usize = 10;
 const LIMIT_UNBROKEN: f32 = -4.0;
+/// An unbroken run of this length is a phrase however ordinary its words are.
+const BEYOND_PROSE: usize = 12;
 /// The same with one misspelt word.
-const LIMIT_ALL_BUT_ONE: f32 = -1.0;
+const LIMIT_ALL_BUT_ONE: f32 = -8.0;
 /// A stretch whose oddness fell by this much from its peak has ended.
 const FALL_THAT_ENDS: f32 = 9.0;
 
 /// Adds the byte ranges, in the folded text, of every seed phrase written with letters.
-pub(super) fn find(folded: &Folded, mentions: &[Mention], found: &mut Vec<Range<usize>>) {
+///
+/// `separators`: words that only stand between others; the text is read with them and without.
+pub(super) fn find(folded: &Folded, separators: &[Range<usize>], mentions: &[Mention], found: &mut Vec<Range<usize>>) {
     let text = &folded.text;
-    let tokens = tokens_of(text);
+    let mut tokens = tokens_of(text);
     find_unspaced(text, &tokens, found);
+    find_in_lists(text, &tokens, mentions, found);
+    if !separators.is_empty() {
+        let only_separates = |token: &Token| {
+            separators.iter().any(|range| range.start <= token.range.start && token.range.start < range.end)
+        };
+        tokens.retain(|token| !only_separates(token));
+        find_in_lists(text, &tokens, mentions, found);
+    }
+}
+
+fn find_in_lists(text: &str, tokens: &[Token], mentions: &[Mention], found: &mut Vec<Range<usize>>) {
     if tokens.iter().filter(|token| token.word.is_some()).count() < 3 {
         return;
     }
+    find_itemised(text, tokens, found);
     for list in 0..LETTER_LISTS.len() {
         let listed = |token: &Token| token.word.is_some_and(|word| word.number_in(list).is_some());
         // The other lists share words with English; they count only when they explain more than English does.
         let own = tokens.iter().filter(|token| listed(token)).count();
         if own >= 3 && (list == 0 || tokens.iter().any(|token| listed(token) && token.only_in(list))) {
-            find_in_list(text, &tokens, list, mentions, found);
+            find_in_list(text, tokens, list, mentions, found);
+            find_in_parts(tokens, list, found);
         }
     }
 }
@@ -93,7 +110,7 @@ fn script_of(c: char) -> Script {
 fn tokens_of(text: &str) -> Vec<Token> {
     let mut tokens: Vec<Token> = Vec::with_capacity(text.len() / 5 + 1);
     let (mut open, mut start, mut line) = (Script::None, 0, 0);
-    let mut low = String::new();
+    let mut humps = Vec::new();
     let mut previous = ' ';
     let mut characters = text.char_indices().chain(std::iter::once((text.len(), ' '))).peekable();
     while let Some((at, c)) = characters.next() {
@@ -102,24 +119,136 @@ fn tokens_of(text: &str) -> Vec<Token> {
         if c == '\'' && open == Script::Letters && characters.peek().is_some_and(|(_, next)| next.is_alphabetic()) {
             script = Script::Letters;
         }
-        // CamelCase keeps words apart when nothing else does.
-        let hump = c.is_ascii_uppercase() && previous.is_ascii_lowercase() && open == Script::Letters;
-        if script != open || hump {
-            if open != Script::None {
-                let word = if open == Script::Han { None } else { list_word(&low) };
-                tokens.push(Token { range: start..at, word, line, is_han: open == Script::Han });
+        if script != open {
+            match open {
+                Script::None => {}
+                Script::Han => tokens.push(Token { range: start..at, word: None, line, is_han: true }),
+                Script::Letters | Script::Kana => push_word(text, start..at, &humps, line, &mut tokens),
             }
-            low.clear();
-            open = script;
-            start = at;
-        }
-        if script == Script::Letters || script == Script::Kana {
-            if c.is_ascii() { low.push(c.to_ascii_lowercase()) } else { low.extend(c.to_lowercase()) }
+            humps.clear();
+            (open, start) = (script, at);
+        } else if c.is_ascii_uppercase() && previous.is_ascii_lowercase() {
+            humps.push(at);
         }
         line += u32::from(c == '\n');
         previous = c;
     }
     tokens
+}
+
+/// Adds a word; or the words between its humps where they, and not the whole, are in a list: CamelCase keeps words apart
+/// when nothing else does, and "aBaNdOn" is one word.
+fn push_word(text: &str, range: Range<usize>, humps: &[usize], line: u32, tokens: &mut Vec<Token>) {
+    let token = |range: Range<usize>| {
+        let word = list_word(&text[range.clone()].to_lowercase());
+        Token { range, word, line, is_han: false }
+    };
+    let whole = token(range.clone());
+    if humps.is_empty() || whole.word.is_some() {
+        tokens.push(whole);
+        return;
+    }
+    let starts = std::iter::once(range.start).chain(humps.iter().copied());
+    let ends = humps.iter().copied().chain(std::iter::once(range.end));
+    let parts: Vec<Token> = starts.zip(ends).map(|(start, end)| token(start..end)).collect();
+    let listed = parts.iter().filter(|part| part.word.is_some()).count();
+    if 2 * listed >= parts.len() { tokens.extend(parts) } else { tokens.push(whole) }
+}
+
+/// Two unbroken runs of list words a few words apart: the halves of one phrase, each too short to tell by itself.
+fn find_in_parts(tokens: &[Token], list: usize, found: &mut Vec<Range<usize>>) {
+    const LONGEST_BREAK: usize = 12;
+    for pair in runs_of(tokens, list).windows(2) {
+        let (first, second) = (&tokens[pair[0].clone()], &tokens[pair[1].clone()]);
+        let is_near = pair[1].start - pair[0].end <= LONGEST_BREAK;
+        if is_near && (are_odd(first, second) || have_checksum(first, second, list)) {
+            found.extend([first, second].map(|run| run[0].range.start..run[run.len() - 1].range.end));
+        }
+    }
+}
+
+/// The unbroken runs of words of one list, from five words on.
+fn runs_of(tokens: &[Token], list: usize) -> Vec<Range<usize>> {
+    const SHORTEST_PART: usize = 5;
+    let is_listed = |token: &Token| token.word.is_some_and(|word| word.number_in(list).is_some());
+    let mut at = 0;
+    let mut runs = Vec::new();
+    for run in tokens.chunk_by(|left, right| is_listed(left) == is_listed(right)) {
+        if run.len() >= SHORTEST_PART && is_listed(&run[0]) {
+            runs.push(at..at + run.len());
+        }
+        at += run.len();
+    }
+    runs
+}
+
+/// Whether two runs of list words are odd, each and both together.
+fn are_odd(first: &[Token], second: &[Token]) -> bool {
+    let worth = |token: &Token| if token.word.is_some_and(|word| word.everyday) { EVERYDAY_WORD } else { ODD_WORD };
+    let [first, second] = [first, second].map(|run| run.iter().map(worth).sum::<f32>());
+    first > 0.0 && second > 0.0 && first + second >= LIMIT_INSIDE
+}
+
+/// Whether the end of one run and the beginning of the other are a phrase together, up to two words of the sentence between
+/// them left out on each side. Not all of its words may be everyday ones.
+fn have_checksum(first: &[Token], second: &[Token], list: usize) -> bool {
+    const SHORTEST_PIECE: usize = 4;
+    const LEFT_OUT: usize = 2;
+    if first.len() > BEYOND_PROSE || second.len() > BEYOND_PROSE {
+        return false; // Enough to be found alone.
+    }
+    let numbered = |token: &Token| token.word.and_then(|word| Some((word.number_in(list)?, word.everyday)));
+    let is_phrase = |start: &[Token], end: &[Token]| {
+        let words: Vec<(u16, bool)> = start.iter().chain(end).filter_map(numbered).collect();
+        let (numbers, everyday): (Vec<u16>, Vec<bool>) = words.into_iter().unzip();
+        let everyday = everyday.into_iter().filter(|everyday| *everyday).count();
+        everyday * 4 <= numbers.len() * 3 && checksum_holds(&numbers)
+    };
+    (0..=LEFT_OUT).any(|cut| {
+        (0..=LEFT_OUT).any(|skip| {
+            let (first, second) = (&first[..first.len() - cut], &second[skip..]);
+            let shortest = |length: usize| SHORTEST_PIECE.max(length.saturating_sub(second.len()));
+            [12, 15, 18, 21, 24].into_iter().any(|length| {
+                (shortest(length)..=first.len().min(length - SHORTEST_PIECE))
+                    .any(|taken| is_phrase(&first[first.len() - taken..], &second[..length - taken]))
+            })
+        })
+    })
+}
+
+/// Items of a list, each of them one word, nearly all of one word list: nobody numbers the words of a sentence or gives
+/// each a line, so even everyday words are a phrase, one of them misspelt.
+fn find_itemised(text: &str, tokens: &[Token], found: &mut Vec<Range<usize>>) {
+    const FEWEST_ITEMS: usize = 9;
+    let lines = tokens.last().map_or(0, |token| token.line as usize + 1);
+    if lines < FEWEST_ITEMS && !text.contains('9') {
+        return;
+    }
+    let counts = |left: usize, right: usize| {
+        number_before(text, tokens, left).map(|number| number + 1) == number_before(text, tokens, right)
+    };
+    let is_next = |left: usize, right: usize| {
+        tokens[right].line == tokens[left].line + 1
+            || (number_before(text, tokens, left).is_some() && counts(left, right))
+    };
+    let places: Vec<usize> = (0..tokens.len()).collect();
+    for items in places.chunk_by(|left, right| is_next(*left, *right)) {
+        let listed = |list| {
+            items.iter().filter(|at| tokens[**at].word.is_some_and(|word| word.number_in(list).is_some())).count()
+        };
+        let others = items.len() - (0..LETTER_LISTS.len()).map(listed).max().unwrap_or(0);
+        if items.len() >= FEWEST_ITEMS && others * 8 <= items.len() {
+            found.push(tokens[items[0]].range.start..tokens[items[items.len() - 1]].range.end);
+        }
+    }
+}
+
+/// The number that stands between a token and the one before it.
+fn number_before(text: &str, tokens: &[Token], at: usize) -> Option<u32> {
+    let start = if at == 0 { 0 } else { tokens[at - 1].range.end };
+    let between = text[start..tokens[at].range.start].as_bytes();
+    let digits = between.split(|byte| !byte.is_ascii_digit()).rfind(|digits| !digits.is_empty())?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 fn find_in_list(text: &str, tokens: &[Token], list: usize, mentions: &[Mention], found: &mut Vec<Range<usize>>) {
@@ -159,6 +288,8 @@ fn find_in_list(text: &str, tokens: &[Token], list: usize, mentions: &[Mention],
             || (run_words >= 3 && talk && peak >= LIMIT_TALK)
             || (run_words >= LONGER_THAN_PROSE && is_unbroken && whole >= LIMIT_UNBROKEN)
             || (run_words >= LONGER_THAN_PROSE && run_words + 1 == run.len() && whole >= LIMIT_ALL_BUT_ONE)
+            || (run_words >= BEYOND_PROSE && is_unbroken)
+            || (run_words >= LONGER_THAN_PROSE && talk && run_words + 1 >= run.len())
             || (run_words >= 3 && is_alone && whole >= LIMIT_ALONE - LIMIT_ALONE_PER_WORD * (run_words as f32 - 3.0));
         let phrase = !windows.is_empty() || (looks_like_one && distinct_words(&tokens[run.clone()]) >= 3);
         if phrase {

@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 
+use super::fold::Folded;
+
 /// A subject that changes how a string near it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Subject {
@@ -124,7 +126,7 @@ const WORDS: &[(Subject, &[&str])] = &[
             "/tx/",
             "#tx",
             "txn",
-            " tx ",
+            "tx",
             "tx=",
             "tx是",
             "transaction",
@@ -160,6 +162,7 @@ const WORDS: &[(Subject, &[&str])] = &[
             "动态码",
             "动态密码",
             "动态口令",
+            "一次性",
             "安全码",
             "確認碼",
             "确认码",
@@ -203,8 +206,7 @@ const WORDS: &[(Subject, &[&str])] = &[
             "pass word",
             "passphrase",
             "pwd",
-            "pw:",
-            "pw is",
+            "pw",
             "pass:",
             "pass is",
             "login:",
@@ -228,7 +230,25 @@ const WORDS: &[(Subject, &[&str])] = &[
             "银联",
         ],
     ),
-    (Subject::Cvv, &["cvv", "cvc", "cvn", "csc", "安全码", "背面三位", "后三位", "security code", "card code"]),
+    (
+        Subject::Cvv,
+        &[
+            "cvv",
+            "cvc",
+            "cvn",
+            "csc",
+            "安全码",
+            "安全碼",
+            "背面",
+            "后三位",
+            "後三位",
+            "卡片验证码",
+            "卡验证码",
+            "security code",
+            "card code",
+            "card verification",
+        ],
+    ),
     (
         Subject::IdNumber,
         &[
@@ -310,8 +330,7 @@ const WORDS: &[(Subject, &[&str])] = &[
             "secret:",
             "secret=",
             "secret is",
-            "token:",
-            "token=",
+            "token",
             "token is",
             "access token",
             "access_token",
@@ -331,7 +350,7 @@ static FINDER: LazyLock<(AhoCorasick, Vec<Subject>)> = LazyLock::new(|| {
     for (subject, group) in WORDS {
         for word in *group {
             subjects.push(*subject);
-            words.push(super::fold::Folded::new(word).text);
+            words.push(Folded::new(word).text);
         }
     }
     let finder = AhoCorasickBuilder::new()
@@ -347,8 +366,27 @@ pub(super) fn mentions(folded: &str) -> Vec<Mention> {
     let (finder, subjects) = &*FINDER;
     finder
         .find_overlapping_iter(folded)
+        .filter(|hit| stands_alone(folded.as_bytes(), hit.start(), hit.end()))
         .map(|hit| Mention { subject: subjects[hit.pattern().as_usize()], start: hit.start(), end: hit.end() })
         .collect()
+}
+
+/// The longest name that stands in ordinary words by chance: "wif" in "wife", "cell" in "cancelled".
+const SHORT_NAME: usize = 4;
+/// A run of letters and digits of this length is a string, and what is spelt inside it is no name.
+const STRING: usize = 20;
+
+/// Whether a name is not just a part of a longer word or of a key.
+fn stands_alone(text: &[u8], start: usize, end: usize) -> bool {
+    let name = &text[start..end];
+    if !name.iter().all(u8::is_ascii_alphanumeric) {
+        return true;
+    }
+    let before = text[..start].iter().rev().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+    let after = text[end..].iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+    let is_letter = |at: Option<usize>| at.and_then(|at| text.get(at)).is_some_and(u8::is_ascii_alphabetic);
+    let in_a_word = name.len() <= SHORT_NAME && (is_letter(start.checked_sub(1)) || is_letter(Some(end)));
+    !in_a_word && (before == 0 || before + name.len() + after < STRING)
 }
 
 /// How many bytes lie between a mention of this subject and `start..end`, whichever side is nearer; mentions further than
@@ -384,4 +422,26 @@ pub(super) fn is_seed_talk_near(mentions: &[Mention], start: usize, end: usize) 
 /// Whether the subject is named at all.
 pub(super) fn is_named(mentions: &[Mention], subject: Subject) -> bool {
     mentions.iter().any(|mention| mention.subject == subject)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A hash was masked because "wif" stood in it, or because the customer wrote of his wife.
+    #[test]
+    fn names_are_words_of_their_own() {
+        for (text, subject, expect) in [
+            ("tx 0x5f3a", Subject::Transaction, true),
+            ("my wif: L1", Subject::Key, true),
+            ("my wife sent it", Subject::Key, false),
+            ("it was cancelled", Subject::Phone, false),
+            ("4V89po5SMh22FFyRusrPBmWifV9ucFt6bYKJgRSz8Y", Subject::Key, false),
+            ("otp482913", Subject::Code, true),
+            ("验证码otp482913", Subject::Code, true),
+            ("privatekey5Kb8kLf9zgWQnogidDA76MzPL6TsZZY36hWXMssSzNydYXYB69KF", Subject::Key, true),
+        ] {
+            assert_eq!(is_named(&mentions(text), subject), expect, "{text}");
+        }
+    }
 }

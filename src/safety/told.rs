@@ -23,7 +23,8 @@ pub(super) fn find(text: &str, mentions: &[Mention], source: Source, found: &mut
         for hit in pattern.captures_iter(text) {
             if let Some(value) = hit.iter().skip(1).flatten().next() {
                 let is_plain = kind == SecretKind::Password && {
-                    let lead = text[..value.start()].trim_end_matches(['"', '\'', '(', '[', ' ']);
+                    let lead = text[..value.start()]
+                        .trim_end_matches(|c: char| c.is_whitespace() || "\"'`([【「《<*".contains(c));
                     let is_told =
                         [":", "=", "is", "was", "是", "为", "為", "成", "叫"].iter().any(|end| lead.ends_with(end));
                     is_plain_word(value.as_str(), &text[value.end()..], is_told)
@@ -43,6 +44,7 @@ pub(super) fn find(text: &str, mentions: &[Mention], source: Source, found: &mut
     }
     if is_named(mentions, Subject::Password) {
         add(&PASSWORD, SecretKind::Password);
+        add(&PASSWORD_AT_ONCE, SecretKind::Password);
     }
     if is_named(mentions, Subject::Pin) {
         add(&PIN, SecretKind::Password);
@@ -54,32 +56,37 @@ static EMAIL: LazyLock<Regex> =
 
 static CVV: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?i)(?:cvv2?|cvc2?|cvn2?|csc|安全码|背面三位\S{0,3}|后三位\S{0,2}|security code|card code)[^0-9\n]{0,12}?([0-9]{3,4})(?:[^0-9]|$)",
+        r"(?i)(?:cvv2?|cvc2?|cvn2?|csc|安全[码碼]|背面的?[三四34][位个]\S{0,3}|[后後][三四34]位\S{0,2}|卡片?验证码|security code|card code|card verification (?:value|code|number))(?:[^0-9\n]{0,12}?|[^0-9\n]{0,30}?(?:is|was|是|为|:|=)\s*)([0-9]{3,4})(?:[^0-9]|$)",
     )
 });
 
 /// A code after its name. Up to a dozen other characters stand between ("验证码收到了是 482913"), none of them a digit.
 static CODE_AFTER: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?i)(?:验证码|驗證碼|校验码|动态码|動態碼|动态密码|动态口令|确认码|確認碼|短信码|谷歌码|谷歌验证|安全码|\botp\b|\b2fa\b|(?:verification|verify|confirmation|security|sms|login|auth|authentication|authenticator|access|one[ -]?time|google|email|text)[ -]code|passcode|one[ -]time (?:password|pin)|authenticator|code (?:is|was|i got|they sent)|code:)[^0-9\n]{0,24}?(?:[A-Z]-)?([0-9](?:[ -]?[0-9]){3,7})(?:[^0-9]|$)",
+        r"(?i)(?:验证码|驗證碼|校验码|动态码|動態碼|动态密码|动态口令|一次性密[码碼]|一次性口令|确认码|確認碼|短信码|谷歌码|谷歌验证|安全码|\botp\b|\b2fa\b|(?:verification|verify|confirmation|security|sms|login|auth|authentication|authenticator|access|one[ -]?time|google|email|text)[ -]code|passcode|one[ -]time (?:password|pin)|authenticator|code (?:is|was|i got|they sent)|code:)[^0-9\n]{0,24}?(?:[A-Z]-)?([0-9](?:[ -]{0,2}[0-9]){3,7})(?:[^0-9]|$)",
     )
 });
 
 static CODE_BEFORE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?i)(?:^|[^0-9])(?:[A-Z]-)?([0-9]{3}[ -]?[0-9]{3}|[0-9]{4,8})[^0-9\n]{0,16}?(?:验证码|驗證碼|校验码|动态码|确认码|短信码|谷歌码|\botp\b|\b2fa\b|(?:verification|confirmation|security|sms|login|auth|one[ -]?time) code|passcode)",
+        r"(?i)(?:^|[^0-9])(?:[A-Z]-)?([0-9]{3}[ -]{0,2}[0-9]{3}|[0-9]{4}[ -]{1,2}[0-9]{4}|[0-9]{2} {1,2}[0-9]{2}|[0-9]{4,8})[^0-9\n]{0,16}?(?:验证码|驗證碼|校验码|动态码|确认码|短信码|谷歌码|\botp\b|\b2fa\b|(?:verification|confirmation|security|sms|login|auth|one[ -]?time) code|passcode)|([0-9]{2}-[0-9]{2}) ?(?:验证码|驗證碼|校验码|动态码)",
     )
 });
 
+/// A password after its name; up to four words may stand between the name and "is" ("the password i set was …").
 static PASSWORD: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r#"(?i)(?:密码|密碼|口令|\bpass ?words?\b|\bpasswd\b|\bpassphrase\b|\bpwd\b|\bpw\b|\bpass\b)(?:(?:\s*(?:是|为|為|設為|设为|设成|改成|就是|叫|\bis\b|\bwas\b|\bto\b|:|=|->)\s*)+|\s+)["'“`(\[【「]?([!-~]{4,64})"#,
+        r#"(?i)(?:密码|密碼|口令|\bpass ?words?\b|\bpasswd\b|\bpassphrase\b|\bpwd\b|\bpw\b|\bpass\b)(?:(?:\s+[a-z']{1,12}){0,4}?(?:\s*(?:是|为|為|設為|设为|设成|改成|就是|叫|\bis\b|\bwas\b|\bto\b|:|=|->)\s*)+|\s+)["'`(\[【「《<*\s]{0,6}([0-9]{2,4}[ -]{1,2}[0-9]{2,4}|[!-~]{4,64})"#,
     )
 });
+
+/// In Chinese the password may follow its name at once ("我用密码abc12345登录"); a rule ("密码6-16位") is shorter.
+static PASSWORD_AT_ONCE: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r#"(?:密码|密碼|口令)["'`(\[【「《<*\s]{0,5}([A-Za-z][!-~]{3,63}|[0-9][!-~]{5,63})"#));
 
 static PIN: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?i)\bpin\b\s*(?:码|number|code)?\s*(?:是|为|is|was|:|=)\s*([0-9]{4,8})(?:[^0-9]|$)|\bmy pin(?: number)? ([0-9]{4,6})(?:[^0-9]|$)",
+        r"(?i)\bpin\b\s*(?:码|number|code)?\s*(?:是|为|is|was|:|=)\s*([0-9](?:[ -]{0,2}[0-9]){3,7})(?:[^0-9]|$)|\bmy pin(?: number)? ([0-9]{4,6})(?:[^0-9]|$)",
     )
 });
 
@@ -205,11 +212,25 @@ mod tests {
             ("我收到的验证码 48 29 13", Some((SecretKind::Code, "48 29 13"))),
             ("482913 这是我的验证码", Some((SecretKind::Code, "482913"))),
             ("my OTP is 4829", Some((SecretKind::Code, "4829"))),
+            ("我输入77-81验证码", Some((SecretKind::Code, "77-81"))),
+            ("03-05 收不到验证码", None),
             ("收不到验证码怎么办", None),
             ("验证码 60 秒内没到", None),
             ("密码是abc12345", Some((SecretKind::Password, "abc12345"))),
             ("密码:Sunshine", Some((SecretKind::Password, "Sunshine"))),
             ("密码是什么意思", None),
+            ("我用密码abc12345登录不了", Some((SecretKind::Password, "abc12345"))),
+            ("密码6-16位字符，不能用123456", None),
+            ("the password i set was abc12345", Some((SecretKind::Password, "abc12345"))),
+            ("the password i set was wrong", None),
+            ("password: ```\nabc12345\n```", Some((SecretKind::Password, "abc12345"))),
+            ("一次性密码482913", Some((SecretKind::Code, "482913"))),
+            ("my otp is 482  913", Some((SecretKind::Code, "482  913"))),
+            ("卡背面的三位数是407", Some((SecretKind::Cvv, "407"))),
+            ("the security code on the back is 010", Some((SecretKind::Cvv, "010"))),
+            ("我的支付密码是115 192", Some((SecretKind::Password, "115 192"))),
+            ("我用密码Xx!45登录", Some((SecretKind::Password, "Xx!45"))),
+            ("card verification value 433", Some((SecretKind::Cvv, "433"))),
             ("my password is hunter2, help", Some((SecretKind::Password, "hunter2,"))),
             ("my password is incorrect", None),
             ("forgot my password please help", None),
