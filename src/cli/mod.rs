@@ -184,13 +184,15 @@ enum AdminCommand {
     /// Print what the data folder holds
     Status,
     /// Erase what is kept of a customer, or one conversation: messages, replies, events, cases, tickets, contacts
-    #[command(after_help = "Cannot be undone. The bytes are gone from the database's files when this returns; a line in the audit says who, when
+    #[command(
+        after_help = "Cannot be undone. The bytes are gone from the database's files when this returns; a line in the audit says who, when
 and how much, not what. A running server may go on.
 
 Examples:
   deskhand admin erase --customer user-4711 --dry-run
   deskhand admin erase --customer user-4711 --by \"Ann, request 2026-118\"
-  deskhand admin erase --conversation 0199b1c2-…")]
+  deskhand admin erase --conversation 0199b1c2-…"
+    )]
     Erase {
         #[command(flatten)]
         whose: EraseWhose,

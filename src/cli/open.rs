@@ -230,7 +230,11 @@ pub async fn open_store(data: &Path, settings: &Settings) -> Result<Store> {
     let path = data.join(DATABASE);
     if !path.exists() {
         let found = format!("no {DATABASE} in {}", data.display());
-        return Err(Error::invalid("the data folder", found, "the folder that `serve` uses: name it with `--data DIR`"));
+        return Err(Error::invalid(
+            "the data folder",
+            found,
+            "the folder that `serve` uses: name it with `--data DIR`",
+        ));
     }
     Store::open(&path, &store_options(settings)).await
 }

@@ -55,9 +55,8 @@ impl Incoming {
     pub fn after(&self, earlier: &[Masked]) -> Joined {
         let mut texts: Vec<&str> = earlier.iter().map(Masked::as_str).collect();
         texts.push(&self.raw);
-        let phrases_in = |text: &str| {
-            secrets::masks_in(text).iter().filter(|(kind, _, _)| *kind == SecretKind::SeedPhrase).count()
-        };
+        let phrases_in =
+            |text: &str| secrets::masks_in(text).iter().filter(|(kind, _, _)| *kind == SecretKind::SeedPhrase).count();
         let has_phrase = phrases_in(self.text.as_str()) > phrases_in(&self.raw);
         let mut found = split::find(&texts, has_phrase);
         let text = match found.remove(&earlier.len()) {
@@ -125,7 +124,10 @@ impl Remasked {
         if span.of(&self.before) != value {
             return None;
         }
-        Some(Span { start: self.point(span.start, false), end: self.point(span.end, true).max(self.point(span.start, false)) })
+        Some(Span {
+            start: self.point(span.start, false),
+            end: self.point(span.end, true).max(self.point(span.start, false)),
+        })
     }
 
     /// A code point of the old text in the new one. One inside a piece becomes an edge of its mask.
@@ -213,7 +215,8 @@ mod tests {
         // 0..5 "legal", 6..12 "winner" become one mask of 15 code points.
         let changed = Remasked::new("还有 legal winner, 谢谢", &[7..19]);
         assert_eq!(changed.text().as_str(), "还有 [seed phrase 1], 谢谢");
-        let moved = |start, end, value| changed.moved(Span { start, end }, value).map(|span| span.of(changed.text().as_str()));
+        let moved =
+            |start, end, value| changed.moved(Span { start, end }, value).map(|span| span.of(changed.text().as_str()));
         assert_eq!(moved(0, 2, "还有"), Some("还有"));
         assert_eq!(moved(17, 19, "谢谢"), Some("谢谢"));
         assert_eq!(moved(3, 8, "legal"), Some("[seed phrase 1]"));

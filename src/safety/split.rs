@@ -6,7 +6,7 @@
 //! A message gives one piece for each list: all of it when it is nothing but list words, else the oddest stretch inside it.
 //! A stretch that had to be looked for costs something, and so does a message without any. Oddness is that of
 //! [`super::seed_phrase`], in nats. Only a chain that reaches the newest message counts: older ones were judged when they
-//! were new. The figures were set on 905 conversations (11,596 messages) of ordinary customers, real ones and shuffled
+//! were new. The figures were set on 2,251 conversations (30,733 messages) of ordinary customers, real and shuffled
 //! ones, of which none may be touched; what they find is measured in `tests/it/split.rs`.
 
 use std::{
@@ -40,13 +40,16 @@ const LEAST_WORDS: usize = 5;
 const LIMIT_OTHER_LIST: f32 = 12.0;
 const LEAST_WORDS_OTHER_LIST: usize = 8;
 /// How odd a window with a right checksum has to be.
-const LIMIT_CHECKSUM: f32 = 0.0;
-/// How odd a piece inside a sentence has to be beside a masked phrase: one odd word more than usual.
-const LIMIT_NEAR: f32 = 2.7;
-/// The same for a piece of three words or more.
-const LIMIT_NEAR_LONG: f32 = 1.9;
-/// How far beside, in messages.
-const NEAR: usize = 3;
+const LIMIT_CHECKSUM: f32 = -3.0;
+/// How odd a piece of two words inside a sentence has to be before a part of a phrase, and one of more words.
+const LIMIT_BEFORE: f32 = 2.7;
+const LIMIT_BEFORE_LONG: f32 = 1.9;
+/// How odd one of three words or more has to be behind a phrase. More, because nobody knows whether that was a part or whole.
+const LIMIT_BEHIND: f32 = 2.7;
+/// How far behind, in messages.
+const BEHIND: usize = 3;
+/// A phrase of so many words is whole.
+const WHOLE: usize = 12;
 /// Chinese characters in a message that may be a part of a phrase: more are a sentence.
 const LONGEST_HAN: usize = 12;
 const LEAST_HAN: usize = 6;
@@ -54,8 +57,8 @@ const LEAST_HAN: usize = 6;
 /// List words that are a whole message by themselves in any chat.
 const SAID_ALONE: &[&str] = &[
     "hello", "help", "okay", "sure", "thank", "you", "agree", "cancel", "person", "human", "right", "good", "cool",
-    "great", "wait", "what", "when", "where", "why", "how", "this", "that", "again", "more", "still", "solve", "answer",
-    "correct", "wrong", "wallet", "error", "can", "not", "now", "today", "agent",
+    "great", "wait", "what", "when", "where", "why", "how", "this", "that", "again", "more", "still", "solve",
+    "answer", "correct", "wrong", "wallet", "error", "can", "not", "now", "today", "agent",
 ];
 
 /// The bytes of each message that belong to a seed phrase which `messages` make up together, oldest first. The newest one
@@ -177,7 +180,7 @@ fn piece_of(tokens: &[Token], list: usize) -> Option<Piece> {
         run.end += 1;
     }
     let words = tokens[run.clone()].iter().filter(listed).count();
-    (words >= 2).then_some(Piece { run, core, oddness, cost: tune("CHOSEN", CHOSEN), is_alone: false })
+    (words >= 2).then_some(Piece { run, core, oddness, cost: CHOSEN, is_alone: false })
 }
 
 /// The stretch of tokens with the greatest sum of worths, where that is positive.
@@ -237,13 +240,18 @@ impl<'a, 't> Chain<'a, 't> {
     }
 
     fn found(&self) -> Vec<(usize, Vec<Range<usize>>)> {
+        if self.newest_has_phrase && self.words(self.newest).count() >= WHOLE {
+            // It needs no other part; whatever stands before it would be masked by accident.
+            return Vec::new();
+        }
         let mut hit = self.with_checksum();
         hit.extend(self.odd_together());
         if self.list == 0 {
             self.beside_a_phrase(&mut hit);
             self.word_by_word(&mut hit);
         }
-        hit.into_iter().map(|message| (message, self.ranges(message))).collect()
+        let found = hit.into_iter().map(|message| (message, self.ranges(message)));
+        found.filter(|(_, ranges)| !ranges.is_empty()).collect()
     }
 
     /// The bytes of the list words of a message's piece: each run of them by itself.
@@ -296,10 +304,12 @@ impl<'a, 't> Chain<'a, 't> {
                     continue;
                 }
                 let messages: BTreeSet<usize> = window.iter().map(|(message, _)| *message).collect();
-                let cost: f32 = messages.iter().filter_map(|message| self.pieces[*message].as_ref()).map(|p| p.cost).sum();
+                let cost: f32 =
+                    messages.iter().filter_map(|message| self.pieces[*message].as_ref()).map(|p| p.cost).sum();
                 let oddness: f32 = window.iter().map(|(_, token)| worth(token, self.list)).sum();
-                let distinct: HashSet<_> = window.iter().filter_map(|(_, token)| token.word).map(std::ptr::from_ref).collect();
-                let is_odd = oddness - cost >= tune("LIMIT_CHECKSUM", LIMIT_CHECKSUM) && distinct.len() * 3 >= length * 2;
+                let distinct: HashSet<_> =
+                    window.iter().filter_map(|(_, token)| token.word).map(std::ptr::from_ref).collect();
+                let is_odd = oddness - cost >= LIMIT_CHECKSUM && distinct.len() * 3 >= length * 2;
                 if is_odd && self.holds(window) {
                     hit.extend(messages);
                 }
@@ -311,9 +321,13 @@ impl<'a, 't> Chain<'a, 't> {
         let number = |token: &Token| token.word.and_then(|word| word.number_in(self.list));
         let numbers: Option<Vec<u16>> = window.iter().map(|(_, token)| number(token)).collect();
         let is_electrum_seed = || {
-            let word = |(message, token): &(usize, &Token)| self.heard[*message].folded.text[token.range.clone()].to_ascii_lowercase();
+            let word = |(message, token): &(usize, &Token)| {
+                self.heard[*message].folded.text[token.range.clone()].to_ascii_lowercase()
+            };
             let words: Vec<String> = window.iter().map(word).collect();
-            self.list == 0 && matches!(window.len(), 12 | 24) && is_electrum(&words.iter().map(String::as_str).collect::<Vec<_>>())
+            self.list == 0
+                && matches!(window.len(), 12 | 24)
+                && is_electrum(&words.iter().map(String::as_str).collect::<Vec<_>>())
         };
         numbers.is_some_and(|numbers| checksum_holds(&numbers)) || is_electrum_seed()
     }
@@ -321,7 +335,7 @@ impl<'a, 't> Chain<'a, 't> {
     /// The messages from some point on, when their pieces together are too odd for chance. A word counts once.
     fn odd_together(&self) -> BTreeSet<usize> {
         let (limit, least_words) =
-            if self.list == 0 { (tune("LIMIT_TOGETHER", LIMIT_TOGETHER), LEAST_WORDS) } else { (LIMIT_OTHER_LIST, LEAST_WORDS_OTHER_LIST) };
+            if self.list == 0 { (LIMIT_TOGETHER, LEAST_WORDS) } else { (LIMIT_OTHER_LIST, LEAST_WORDS_OTHER_LIST) };
         let mut seen: HashSet<*const ListWord> = HashSet::new();
         let (mut sum, mut words, mut messages, mut silent) = (0.0f32, 0, 0, 0);
         let mut best: Option<(f32, usize)> = None;
@@ -348,7 +362,7 @@ impl<'a, 't> Chain<'a, 't> {
                     silent += 1;
                 }
             }
-            if silent > 6 || sum < best.map_or(0.0, |(most, _)| most) - tune("LIMIT_TOGETHER", LIMIT_TOGETHER) {
+            if silent > 6 || sum < best.map_or(0.0, |(most, _)| most) - LIMIT_TOGETHER {
                 break;
             }
             let is_talked_of = is_talk || message.checked_sub(1).is_some_and(|before| self.heard[before].is_talk);
@@ -363,43 +377,53 @@ impl<'a, 't> Chain<'a, 't> {
         (from..=self.newest).filter(|at| self.pieces[*at].as_ref().is_some_and(belongs)).collect()
     }
 
-    /// Whether a piece is odd enough to belong to a phrase that was masked beside it.
-    fn is_odd(&self, message: usize) -> bool {
-        self.pieces[message].as_ref().is_some_and(|piece| {
-            let words = self.words(message).count();
-            if piece.is_alone {
-                piece.oddness > 0.0
-            } else {
-                (words >= tune("NEAR_WORDS", 2.0) as usize && piece.oddness >= tune("LIMIT_NEAR", LIMIT_NEAR)) || (words >= 3 && piece.oddness >= tune("LIMIT_NEAR_LONG", LIMIT_NEAR_LONG))
-            }
+    /// Whether a piece is odd enough to belong to a phrase that was masked further on.
+    fn is_odd_before(&self, message: usize) -> bool {
+        self.pieces[message].as_ref().is_some_and(|piece| match self.words(message).count() {
+            _ if piece.is_alone => piece.oddness > 0.0,
+            0 | 1 => false,
+            2 => piece.oddness >= LIMIT_BEFORE,
+            _ => piece.oddness >= LIMIT_BEFORE_LONG,
         })
     }
 
-    /// Adds what stands beside a masked phrase: a part that gave nothing away by itself, and what lies between two such.
+    /// Whether the newest piece is odd enough to belong to a phrase that was masked before.
+    fn is_odd_behind(&self) -> bool {
+        self.pieces[self.newest].as_ref().is_some_and(|piece| {
+            let is_long = self.words(self.newest).count() >= 3;
+            if piece.is_alone { piece.oddness > 0.0 } else { is_long && piece.oddness >= LIMIT_BEHIND }
+        })
+    }
+
+    /// Adds what stands beside a masked part of a phrase: a part that gave nothing away by itself, and what lies between
+    /// two such.
     fn beside_a_phrase(&self, hit: &mut BTreeSet<usize>) {
         let is_masked = |at: usize, hit: &BTreeSet<usize>| self.heard[at].has_phrase || hit.contains(&at);
-        let is_near = (self.newest.saturating_sub(tune("NEAR", 3.0) as usize)..self.newest).any(|at| is_masked(at, hit));
-        if is_near && self.is_odd(self.newest) {
+        let is_behind = (self.newest.saturating_sub(BEHIND)..self.newest).any(|at| is_masked(at, hit));
+        if is_behind && self.is_odd_behind() {
             hit.insert(self.newest);
         }
-        if !(self.newest_has_phrase || hit.contains(&self.newest)) {
+        let is_part = self.newest_has_phrase || hit.contains(&self.newest);
+        if !is_part || self.words(self.newest).count() >= WHOLE {
             return;
         }
         let mut between = Vec::new();
         let mut silent = 0;
         for message in (0..self.newest).rev() {
-            if is_masked(message, hit) || self.is_odd(message) {
-                hit.append(&mut between.drain(..).collect());
-                if !self.heard[message].has_phrase || self.is_odd(message) {
+            let is_odd = self.is_odd_before(message);
+            if is_odd || is_masked(message, hit) {
+                hit.extend(between.drain(..));
+                if is_odd {
                     hit.insert(message);
                 }
                 silent = 0;
-            } else if self.pieces[message].as_ref().is_some_and(|piece| piece.is_alone) && !self.is_said_alone(message) {
+            } else if self.pieces[message].as_ref().is_some_and(|piece| piece.is_alone) && !self.is_said_alone(message)
+            {
                 between.push(message);
             } else {
                 silent += 1;
             }
-            if silent > tune("SILENT", 2.0) as usize || between.len() > 4 {
+            if silent > 2 || between.len() > 4 {
                 break;
             }
         }
@@ -409,9 +433,15 @@ impl<'a, 't> Chain<'a, 't> {
     /// nothing but phrase.
     fn word_by_word(&self, hit: &mut BTreeSet<usize>) {
         let is_alone = |at: usize| self.pieces[at].as_ref().is_some_and(|piece| piece.is_alone);
-        let is_phrase = |at: usize, hit: &BTreeSet<usize>| self.heard[at].is_phrase || (hit.contains(&at) && is_alone(at));
+        let is_phrase =
+            |at: usize, hit: &BTreeSet<usize>| self.heard[at].is_phrase || (hit.contains(&at) && is_alone(at));
         let newest = self.newest;
-        if newest >= 2 && is_phrase(newest - 1, hit) && is_phrase(newest - 2, hit) && is_alone(newest) && !self.is_said_alone(newest) {
+        if newest >= 2
+            && is_phrase(newest - 1, hit)
+            && is_phrase(newest - 2, hit)
+            && is_alone(newest)
+            && !self.is_said_alone(newest)
+        {
             hit.insert(newest);
         }
         if !hit.contains(&newest) && !self.newest_has_phrase {
@@ -442,7 +472,8 @@ impl<'a, 't> Chain<'a, 't> {
 /// Chinese phrases: short messages of nothing but Chinese characters, read as one text with a line for each.
 fn find_han(heard: &[Heard<'_>]) -> Vec<(usize, Range<usize>)> {
     let is_part = |heard: &Heard<'_>| {
-        let characters: usize = heard.tokens.iter().map(|token| heard.folded.text[token.range.clone()].chars().count()).sum();
+        let characters: usize =
+            heard.tokens.iter().map(|token| heard.folded.text[token.range.clone()].chars().count()).sum();
         !heard.tokens.is_empty() && heard.tokens.iter().all(|token| token.is_han) && characters <= LONGEST_HAN
     };
     let newest = heard.len() - 1;
@@ -470,7 +501,10 @@ fn find_han(heard: &[Heard<'_>]) -> Vec<(usize, Range<usize>)> {
         });
         let touched: Vec<(usize, Range<usize>)> = touched.collect();
         let characters = joint[start..end].chars().filter(|c| !c.is_whitespace() && !c.is_ascii()).count();
-        if touched.len() >= 2 && characters >= LEAST_HAN && touched.last().is_some_and(|(message, _)| *message == newest) {
+        if touched.len() >= 2
+            && characters >= LEAST_HAN
+            && touched.last().is_some_and(|(message, _)| *message == newest)
+        {
             found.extend(touched.into_iter().map(|(message, range)| {
                 let (start, end) = heard[message].folded.original(range.start, range.end);
                 (message, start..end)
@@ -517,7 +551,14 @@ mod tests {
     fn a_word_at_a_time() {
         check(
             &["hello", "zebra", "trumpet", "Whale.", "1. oxygen", "第五个 lumber"],
-            &["hello", "[seed phrase 1]", "[seed phrase 1]", "[seed phrase 1].", "1. [seed phrase 1]", "第五个 [seed phrase 1]"],
+            &[
+                "hello",
+                "[seed phrase 1]",
+                "[seed phrase 1]",
+                "[seed phrase 1].",
+                "1. [seed phrase 1]",
+                "第五个 [seed phrase 1]",
+            ],
         );
     }
 
@@ -544,9 +585,4 @@ mod tests {
             check(chatter, chatter);
         }
     }
-}
-
-fn tune(name: &str, default: f32) -> f32 {
-    static M: std::sync::LazyLock<BTreeMap<String, f32>> = std::sync::LazyLock::new(|| std::env::vars().filter_map(|(k, v)| Some((k, v.parse().ok()?))).collect());
-    M.get(name).copied().unwrap_or(default)
 }

@@ -131,13 +131,18 @@ async fn a_phrase_in_two_messages_is_gone_from_every_row_and_every_byte() {
     }
     let texts = texts(store, conversation).await;
     assert_eq!(texts[0], "ok the first part is [seed phrase 1]");
-    assert!(texts.contains(&"how long does it take?".to_owned()) && texts.contains(&"you wrote: [seed phrase 1]".to_owned()), "{texts:?}");
+    assert!(
+        texts.contains(&"how long does it take?".to_owned())
+            && texts.contains(&"you wrote: [seed phrase 1]".to_owned()),
+        "{texts:?}"
+    );
 
     // The case still points at what it quotes.
     let ticket = store.ticket(ticket.number).await.unwrap();
     let (ask, span) = (&ticket.case["ask"]["value"], &ticket.case["ask"]["span"]);
     let points: Vec<char> = texts[0].chars().collect();
-    let quoted: String = points[span["start"].as_u64().unwrap() as usize..span["end"].as_u64().unwrap() as usize].iter().collect();
+    let quoted: String =
+        points[span["start"].as_u64().unwrap() as usize..span["end"].as_u64().unwrap() as usize].iter().collect();
     assert_eq!(ask, &json!(quoted), "{}", ticket.case);
     assert!(ticket.case["masked"].to_string().contains("seed phrase: 1"), "{}", ticket.case);
     assert!(ticket.case["text"].as_str().unwrap().contains("[seed phrase 1]"), "{}", ticket.case);
@@ -258,7 +263,10 @@ async fn a_scrub_that_a_stop_left_open_is_done_at_the_next_start() {
 fn wording() -> Wording {
     Wording {
         said: |text| NewEvent { kind: "message".into(), json: json!({ "from": "customer", "text": text }) },
-        replaced: |message, _, text| NewEvent { kind: "replaced".into(), json: json!({ "message": message, "text": text }) },
+        replaced: |message, _, text| NewEvent {
+            kind: "replaced".into(),
+            json: json!({ "message": message, "text": text }),
+        },
         rewrite: |_, _| false,
     }
 }
@@ -281,7 +289,9 @@ async fn customer(store: &Store, customer: &str) -> Uuid {
 async fn contact(store: &Store, number: TicketNumber) -> Option<Vec<String>> {
     match store.contact(number).await.unwrap() {
         Opened::Nothing => Some(Vec::new()),
-        Opened::Contacts(contacts) => Some(contacts.reveal().map(|(kind, value)| format!("{} {value}", kind.as_str())).collect()),
+        Opened::Contacts(contacts) => {
+            Some(contacts.reveal().map(|(kind, value)| format!("{} {value}", kind.as_str())).collect())
+        }
         Opened::Unreadable => None,
     }
 }
@@ -508,7 +518,11 @@ fn an_open_page_and_an_open_desk_hear_that_a_message_reads_otherwise() {
             break;
         }
     }
-    for path in [format!("/v1/conversations/{conversation}/messages"), format!("/v1/desk/tickets/{number}"), "/v1/desk/tickets".into()] {
+    for path in [
+        format!("/v1/conversations/{conversation}/messages"),
+        format!("/v1/desk/tickets/{number}"),
+        "/v1/desk/tickets".into(),
+    ] {
         let shown = server.as_agent(&path).to_string();
         assert!(!shown.contains("wisdom") && !shown.contains("chuckle"), "{path}: {shown}");
     }

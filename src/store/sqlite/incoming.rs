@@ -57,7 +57,8 @@ async fn put_incoming(
     if added.repeated {
         return Ok((added, false));
     }
-    let changed: BTreeMap<i64, Remasked> = joined.changed.into_iter().map(|(at, change)| (numbers[at], change)).collect();
+    let changed: BTreeMap<i64, Remasked> =
+        joined.changed.into_iter().map(|(at, change)| (numbers[at], change)).collect();
     let is_remasked = !changed.is_empty();
     if is_remasked {
         remask(connection, conversation, &changed, wording).await?;

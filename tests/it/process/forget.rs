@@ -41,7 +41,8 @@ fn a_kill_leaves_both_halves_masked_or_the_second_unsaid() {
         let (client, child) = (&process.client, &mut process.child);
         std::thread::scope(|scope| {
             let path = format!("/v1/conversations/{conversation}/messages");
-            let saying = scope.spawn(move || client.try_post(&path, &json!({ "text": SECOND, "key": "second" })).is_ok());
+            let saying =
+                scope.spawn(move || client.try_post(&path, &json!({ "text": SECOND, "key": "second" })).is_ok());
             std::thread::sleep(moment);
             child.kill().unwrap();
             saying.join().unwrap()
@@ -84,7 +85,10 @@ fn a_customer_is_erased_beside_a_running_server() {
     for customer in ["user-4711", "user-4711", "user-1"] {
         let started = process.post("/v1/conversations", &json!({ "customer": customer }));
         let conversation = started.json()["id"].as_str().unwrap().to_owned();
-        process.say(&conversation, &json!({ "text": format!("my zanzibar parcel of {customer} is late, call me: 13812345678") }));
+        process.say(
+            &conversation,
+            &json!({ "text": format!("my zanzibar parcel of {customer} is late, call me: 13812345678") }),
+        );
         process.replied(&conversation);
         theirs.push(conversation);
     }
@@ -134,7 +138,8 @@ fn what_is_older_than_the_retention_is_erased_at_the_start() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         use sqlx::Connection;
-        let mut connection = sqlx::SqliteConnection::connect(&format!("sqlite://{}", database.display())).await.unwrap();
+        let mut connection =
+            sqlx::SqliteConnection::connect(&format!("sqlite://{}", database.display())).await.unwrap();
         let older = "UPDATE conversations SET updated_ms = updated_ms - 31 * 86400000";
         sqlx::query(older).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
@@ -144,7 +149,9 @@ fn what_is_older_than_the_retention_is_erased_at_the_start() {
     drop(kept);
     let process = Process::with(&place, &[("DESKHAND_STORE_RETENTION_DAYS", "30")]);
     let started = std::time::Instant::now();
-    while process.get(&format!("/v1/conversations/{conversation}/messages")).status != 404 || holds(&place.data, &conversation) {
+    while process.get(&format!("/v1/conversations/{conversation}/messages")).status != 404
+        || holds(&place.data, &conversation)
+    {
         assert!(started.elapsed() < Duration::from_secs(20), "{}", process.log());
         std::thread::sleep(Duration::from_millis(50));
     }
