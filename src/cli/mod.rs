@@ -204,6 +204,9 @@ Examples:
         by: Option<String>,
     },
     /// Print who erased how much, and when
+    #[command(
+        after_help = "A subject is a hash: `printf %s user-4711 | sha256sum` begins with the digits of that customer's."
+    )]
     Audit {
         /// Print JSON
         #[arg(long)]

@@ -201,10 +201,13 @@ impl Case {
     pub fn remask(&mut self, changed: &BTreeMap<i64, Remasked>) {
         for fact in [&mut self.ask].into_iter().chain(&mut self.facts).chain(&mut self.tried) {
             let message = changed.get(&i64::from(fact.message));
-            match message.and_then(|message| Some((message, message.moved(fact.span, &fact.value)?))) {
-                Some((message, span)) => (fact.value, fact.span) = (span.of(message.text().as_str()).to_owned(), span),
+            if let Some((message, span)) =
+                message.and_then(|message| Some((message, message.moved(fact.span, &fact.value)?)))
+            {
+                (fact.value, fact.span) = (span.of(message.text().as_str()).to_owned(), span);
+            } else if let Some(now) = rewrite(&fact.value, changed.values()) {
                 // A question may be several messages in one; its value is then no piece of a single one.
-                None => fact.value = rewrite(&fact.value, changed.values()).unwrap_or(std::mem::take(&mut fact.value)),
+                fact.value = now;
             }
         }
         // Only what the case has read: an earlier one ends where it quotes last.

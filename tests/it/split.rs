@@ -2,7 +2,7 @@
 //!
 //! A conversation is played the way the store plays it: each message is held against what is stored of the earlier ones.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Instant};
 
 use bip39::{Language, Mnemonic};
 use deskhand::safety::{Masked, incoming::Incoming, mask};
@@ -221,8 +221,11 @@ fn ordinary_conversations_stay() {
     let mut alarms = Vec::new();
     // The same with a phrase that was masked in the middle: what stands beside it is suspected sooner.
     let mut beside = 0;
+    let mut microseconds = 0;
     for said in &conversations {
+        let started = Instant::now();
         let (stored, touched) = converse(said);
+        microseconds += started.elapsed().as_micros() as usize;
         if touched > 0 {
             alarms.push(format!("{said:#?}\n    -> {stored:#?}"));
         }
@@ -238,6 +241,7 @@ fn ordinary_conversations_stay() {
         conversations.len(),
         alarms.len()
     );
+    println!("{} us a message to mask it and to hold it against the earlier ones", microseconds / messages);
     println!("with a phrase in the midst of each: {beside} other messages masked");
     assert!(alarms.is_empty(), "{}", alarms.join("\n"));
     assert!(beside * 50 <= conversations.len(), "{beside}");

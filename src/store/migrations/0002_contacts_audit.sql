@@ -2,6 +2,8 @@
 ALTER TABLE conversations ADD COLUMN contact BLOB;
 ALTER TABLE tickets ADD COLUMN contact BLOB;
 
+-- For erasing: without it each erased conversation is looked for among all tickets.
+CREATE INDEX tickets_conversation ON tickets (conversation);
 CREATE INDEX conversations_customer ON conversations (customer) WHERE customer IS NOT NULL;
 
 -- Who erased how much, and when. Nothing of what was erased: `subject` is a hash.

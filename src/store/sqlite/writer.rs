@@ -181,14 +181,25 @@ async fn write_batches(
     }
 }
 
+/// Scrubs without waiting for anyone: customers' writes wait behind this one.
 async fn try_scrub(connection: &mut SqliteConnection) -> bool {
-    match scrub(connection).await {
+    match scrub_impatiently(connection).await {
         Ok(worked) => worked,
         Err(cause) => {
             tracing::warn!(error = %cause, "erased bytes may still stand in the store's files; they are scrubbed later");
             false
         }
     }
+}
+
+async fn scrub_impatiently(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    let row = sqlx::query("PRAGMA busy_timeout").fetch_one(&mut *connection).await?;
+    let usual_ms: i64 = row.try_get(0)?;
+    sqlx::query("PRAGMA busy_timeout = 100").execute(&mut *connection).await?;
+    let scrubbed = scrub(connection).await;
+    let usual = sqlx::AssertSqlSafe(format!("PRAGMA busy_timeout = {usual_ms}"));
+    sqlx::query(usual).execute(&mut *connection).await?;
+    scrubbed
 }
 
 /// Takes bytes that were deleted or overwritten out of the database and its log; false while a reader, of this process or
@@ -198,13 +209,22 @@ async fn try_scrub(connection: &mut SqliteConnection) -> bool {
 /// stay behind in the free part of the old page, and no later delete finds them: of 3,000 rows in an experiment (SQLite
 /// 3.40, `secure_delete` on) about 9 could still be read after all had been overwritten. So the file is written anew.
 async fn scrub(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
-    sqlx::query("VACUUM").execute(&mut *connection).await?;
-    let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await?;
-    let is_busy = row.try_get::<i64, _>(0)? != 0;
-    if !is_busy {
-        sqlx::query("DELETE FROM settings WHERE key = ?1").bind(SCRUB_DUE).execute(connection).await?;
+    // Before the file is written anew too: while a reader holds the log, it would only grow by the whole database.
+    if !truncate_log(connection).await? {
+        return Ok(false);
     }
-    Ok(!is_busy)
+    sqlx::query("VACUUM").execute(&mut *connection).await?;
+    if !truncate_log(connection).await? {
+        return Ok(false);
+    }
+    sqlx::query("DELETE FROM settings WHERE key = ?1").bind(SCRUB_DUE).execute(connection).await?;
+    Ok(true)
+}
+
+/// Moves the log into the database and empties its file; false while a reader holds it.
+async fn truncate_log(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(connection).await?;
+    Ok(row.try_get::<i64, _>(0)? == 0)
 }
 
 async fn write_batch(connection: &mut SqliteConnection, works: Vec<Work>, path: &Path) {
