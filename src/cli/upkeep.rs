@@ -115,9 +115,14 @@ pub(super) async fn erase(
 }
 
 fn in_words(erased: &Erased) -> String {
+    let counted = |count: u64, word: &str| if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") };
     format!(
-        "{} conversations with {} messages, {} events, {} tickets, {} contact fields",
-        erased.conversations, erased.messages, erased.events, erased.tickets, erased.contacts
+        "{} with {}, {}, {}, {}",
+        counted(erased.conversations, "conversation"),
+        counted(erased.messages, "message"),
+        counted(erased.events, "event"),
+        counted(erased.tickets, "ticket"),
+        counted(erased.contacts, "contact field")
     )
 }
 

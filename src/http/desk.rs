@@ -95,7 +95,8 @@ pub(super) struct Queue {
     tickets: Vec<Line>,
 }
 
-/// How to reach the customer. No `Debug`: it holds what no log may.
+// No `Debug`: it holds what no log may.
+/// How to reach the customer.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Contact {
     /// Whether contact data is kept at all: `store.contact_key` is set.

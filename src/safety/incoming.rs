@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::{
     Masked,
     contact::{ContactKind, Contacts},
-    secrets::{self, SecretKind, Source},
+    secrets::{self, Replaced, SecretKind, Source},
     split,
 };
 use crate::words::Span;
@@ -99,7 +99,7 @@ impl Remasked {
             let start = text[..bytes.start].chars().count();
             Span { start, end: start + text[bytes.clone()].chars().count() }
         };
-        let piece = |(old, new): (Range<usize>, Range<usize>)| Piece {
+        let piece = |(old, new): Replaced| Piece {
             before: points(before, &old),
             after: points(&after, &new),
             said: before[old].to_owned(),
@@ -188,6 +188,10 @@ mod tests {
     use super::*;
     use crate::safety::mask;
 
+    fn remasked(text: &str, phrase: Range<usize>) -> Remasked {
+        Remasked::new(text, std::slice::from_ref(&phrase))
+    }
+
     #[test]
     fn contacts_are_found_and_never_printed() {
         let incoming = Incoming::new("call me: 13812345678 or write to ann.lee@example.com, order 20240312A778");
@@ -213,7 +217,7 @@ mod tests {
     #[test]
     fn a_quotation_moves_with_its_text() {
         // 0..5 "legal", 6..12 "winner" become one mask of 15 code points.
-        let changed = Remasked::new("还有 legal winner, 谢谢", &[7..19]);
+        let changed = remasked("还有 legal winner, 谢谢", 7..19);
         assert_eq!(changed.text().as_str(), "还有 [seed phrase 1], 谢谢");
         let moved =
             |start, end, value| changed.moved(Span { start, end }, value).map(|span| span.of(changed.text().as_str()));
@@ -227,7 +231,7 @@ mod tests {
 
     #[test]
     fn what_quotes_a_message_is_rewritten_and_what_does_not_stays() {
-        let changed = [Remasked::new("legal", &[0..5]), Remasked::new("then winner\nthank", &[5..17])];
+        let changed = [remasked("legal", 0..5), remasked("then winner\nthank", 5..17)];
         let rewritten = |text: &str| rewrite(text, changed.iter());
         assert_eq!(rewritten("legal\nthen winner\nthank").as_deref(), Some("[seed phrase 1]\nthen [seed phrase 1]"));
         assert_eq!(rewritten("ask: winner thank!").as_deref(), Some("ask: [seed phrase 1]!"));

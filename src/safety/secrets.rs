@@ -104,8 +104,11 @@ pub(super) fn replace_all(
     write_masks(text, &secrets)
 }
 
-/// The text with masks for the seed phrases at these bytes and nothing else; and the places of the masks in it, bytes.
-pub(super) fn replace_phrases(text: &str, phrases: &[Range<usize>]) -> (String, Vec<(Range<usize>, Range<usize>)>) {
+/// What was replaced: bytes of the text, and bytes of its mask in the new text.
+pub(super) type Replaced = (Range<usize>, Range<usize>);
+
+/// The text with masks for the seed phrases at these bytes and nothing else.
+pub(super) fn replace_phrases(text: &str, phrases: &[Range<usize>]) -> (String, Vec<Replaced>) {
     let mut secrets = phrases_at(phrases);
     settle(&mut secrets);
     let masked = write_masks(text, &secrets);

@@ -210,10 +210,10 @@ impl Case {
                 fact.value = now;
             }
         }
-        // Only what the case has read: an earlier one ends where it quotes last.
+        // Only what the case has read: up to the question behind the last message that it names.
         let quoted = [&self.ask].into_iter().chain(&self.facts).chain(&self.tried).map(|fact| fact.message);
         let last = quoted.chain(self.said.iter().map(|said| said.message)).max().unwrap_or(0);
-        let more: usize = changed.range(..=i64::from(last)).map(|(_, message)| message.masks()).sum();
+        let more: usize = changed.range(..=i64::from(last) + 1).map(|(_, message)| message.masks()).sum();
         let kind = "seed phrase: ";
         match self.masked.iter_mut().find(|line| line.starts_with(kind)) {
             Some(line) => *line = format!("{kind}{}", line[kind.len()..].parse::<usize>().unwrap_or(0) + more),
