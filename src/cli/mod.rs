@@ -185,8 +185,9 @@ enum AdminCommand {
     Status,
     /// Erase what is kept of a customer, or one conversation: messages, replies, events, cases, tickets, contacts
     #[command(
-        after_help = "Cannot be undone. The bytes are gone from the database's files when this returns; a line in the audit says who, when
-and how much, not what. A running server may go on.
+        after_help = "Cannot be undone. The bytes are gone from the database's files when this returns: they are written anew, which takes a
+second for some 50 MB, and a running server's customers wait so long. A line in the audit says who, when and how much,
+not what.
 
 Examples:
   deskhand admin erase --customer user-4711 --dry-run

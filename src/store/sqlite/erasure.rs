@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
-use super::{SCRUB_DUE, Sqlite, documents::masked, failure::Failure, now_ms, put_setting};
+use super::{Sqlite, documents::masked, failure::Failure, now_ms, put_scrub_due};
 use crate::{
     error::{Error, Result},
     store::{AuditLine, Erased, Redactions, Whose},
@@ -179,7 +179,7 @@ async fn erase_chosen(connection: &mut SqliteConnection) -> Result<Erased, Failu
     ] {
         sqlx::query(sql).execute(&mut *connection).await?;
     }
-    put_setting(connection, SCRUB_DUE, "1").await?;
+    put_scrub_due(connection).await?;
     Ok(erased)
 }
 

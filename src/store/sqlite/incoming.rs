@@ -10,11 +10,11 @@ use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 
 use super::{
-    SCRUB_DUE, Sqlite, contacts,
+    Sqlite, contacts,
     conversations::{put_events, put_message},
     documents::masked,
     failure::Failure,
-    put_setting, word,
+    put_scrub_due, word,
 };
 use crate::{
     error::Result,
@@ -145,7 +145,7 @@ async fn remask(
         }
     }
     put_events(connection, id, told).await?;
-    put_setting(connection, SCRUB_DUE, "1").await
+    put_scrub_due(connection).await
 }
 
 /// Stored JSON brought up to date; `None` where nothing in it changes.

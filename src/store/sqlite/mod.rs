@@ -188,6 +188,12 @@ async fn put_setting(connection: &mut SqliteConnection, key: &str, value: &str) 
     Ok(())
 }
 
+/// Notes that erased bytes may stand in the files until the next scrub. Each time another value, so that a scrub under way
+/// in another process does not take this one for done. Inside a write only.
+async fn put_scrub_due(connection: &mut SqliteConnection) -> Result<(), Failure> {
+    put_setting(connection, SCRUB_DUE, &Uuid::now_v7().to_string()).await
+}
+
 /// Adds 1 to a counter kept in the settings and returns it. Inside a write only.
 async fn next_number(connection: &mut SqliteConnection, key: &str) -> Result<i64, Failure> {
     let row = sqlx::query(
