@@ -7,12 +7,16 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    safety::contact::ContactKey,
+};
 
 /// The commented defaults, as `deskhand admin config` prints them.
 pub const DEFAULTS: &str = include_str!("config.default.toml");
@@ -147,6 +151,15 @@ pub struct Answer {
 #[expect(missing_docs, reason = "each key is described in config.default.toml")]
 pub struct Store {
     pub sync: Sync,
+    pub contact_key: Secret,
+    pub retention_days: u32,
+}
+
+impl Store {
+    /// The key that contact data is sealed with, if one is set.
+    pub fn key(&self) -> Option<Arc<ContactKey>> {
+        ContactKey::parse(self.contact_key.reveal()).ok().map(Arc::new)
+    }
 }
 
 /// How hard a commit tries to reach the disk.
@@ -189,6 +202,7 @@ const RANGES: &[(&str, f64, f64)] = &[
     ("question.limit_messages", 2.0, 100_000.0),
     ("model.queue_limit", 1.0, 1_000_000.0),
     ("answer.limit_tokens", 16.0, 2048.0),
+    ("store.retention_days", 0.0, 36_500.0),
 ];
 
 /// Which words a key takes.
@@ -363,6 +377,14 @@ fn check(table: &Table, faults: &mut Vec<String>) {
     if !token.is_empty() && token.len() < 16 {
         faults.push("  server.agent_token: found fewer than 16 characters, expected at least 16".to_owned());
     }
+    let contact_key = get("store.contact_key").and_then(Value::as_str).unwrap_or_default();
+    if !contact_key.is_empty()
+        && let Err(found) = ContactKey::parse(contact_key)
+    {
+        faults.push(format!(
+            "  store.contact_key: {found}, expected 32 random bytes in base64 or hexadecimal; `openssl rand -base64 32` makes some"
+        ));
+    }
 }
 
 /// What sort of value a key takes, in words.
@@ -380,7 +402,7 @@ fn sort(default: &Value) -> &'static str {
 
 /// A value for an error text; secrets are not shown.
 fn shown(key: &str, value: &Value) -> String {
-    if key.contains("token") || key.contains("api_key") {
+    if key.contains("token") || key.contains("api_key") || key.contains("contact_key") {
         "a secret of the wrong type".into()
     } else {
         format!("`{value}`")
@@ -453,5 +475,20 @@ mod tests {
         assert!(!format!("{settings:?}").contains("hush"));
         let error = load("[server]\nagent_token = 12345678901234567\n", &[]).unwrap_err().to_string();
         assert!(!error.contains("123456"), "{error}");
+    }
+
+    #[test]
+    fn a_contact_key_is_32_bytes_and_a_wrong_one_is_reported_but_not_shown() {
+        let good = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+        let settings = load("", &[("DESKHAND_STORE_CONTACT_KEY", good)]).unwrap();
+        assert!(settings.store.key().is_some() && !format!("{settings:?}").contains("0a0b0c"));
+        assert!(load("", &[]).unwrap().store.key().is_none());
+        for wrong in ["\"hush-hush!\"", "\"aHVzaCBodXNoIGh1c2g=\"", "48151623421087"] {
+            let text = format!("[store]\ncontact_key = {wrong}\nretention_days = -1\n");
+            let error = load(&text, &[]).unwrap_err().to_string();
+            assert!(error.contains("2 faults") && error.contains("store.contact_key"), "{error}");
+            assert!(error.contains("store.retention_days: found -1, expected 0 to 36500"), "{error}");
+            assert!(!error.contains(wrong.trim_matches('"')), "{error}");
+        }
     }
 }

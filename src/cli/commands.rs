@@ -12,8 +12,9 @@ use std::{
 use jiff::Zoned;
 
 use super::{
-    AdminCommand, Command, EvalCommand, ModelsCommand, measure,
+    AdminCommand, Command, EvalCommand, ModelsCommand, ReportCommand, measure,
     open::{Deskhand, Wanted, faults},
+    upkeep,
 };
 use crate::{
     config::{self, Secret, Settings},
@@ -44,6 +45,13 @@ pub(super) async fn run(command: Command, data: PathBuf, settings: Settings) -> 
             Ok(ExitCode::SUCCESS)
         }
         Command::Admin(AdminCommand::Status) => status(&data, settings).await,
+        Command::Admin(AdminCommand::Erase { whose, dry_run, by }) => {
+            upkeep::erase(&data, &settings, whose, dry_run, by).await
+        }
+        Command::Admin(AdminCommand::Audit { json }) => upkeep::audit(&data, &settings, json).await,
+        Command::Admin(AdminCommand::Report(ReportCommand::Redactions { days, json })) => {
+            upkeep::redactions(&data, &settings, days, json).await
+        }
         Command::Migrate => {
             let deskhand = Deskhand::open(
                 &data,
@@ -304,10 +312,17 @@ async fn serve(data: &Path, mut settings: Settings, demo: bool) -> Result<ExitCo
             started.elapsed().as_secs_f64()
         );
     }
+    if settings.store.key().is_some() {
+        tracing::info!("contact data is kept with its ticket, encrypted");
+    } else {
+        tracing::warn!("phone numbers and e-mail addresses are masked and not kept: store.contact_key is not set");
+    }
     let watch = deskhand.watch();
+    let upkeep = upkeep::daily(&deskhand.store, settings.store.retention_days);
     let served = tokio::select! {
         served = http::serve(deskhand.bot.clone(), settings, listener, stop_signal()) => served,
         () = watch => Ok(()),
+        () = upkeep => Ok(()),
     };
     deskhand.close().await?;
     served.map(|()| ExitCode::SUCCESS)

@@ -6,6 +6,8 @@ mod measure;
 
 pub mod open;
 
+mod upkeep;
+
 use std::{collections::BTreeMap, io::ErrorKind, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
@@ -25,6 +27,7 @@ use crate::{
   deskhand ingest docs/                             your own documents instead of the sample
   deskhand serve --config deskhand.toml             the chat and the desk
   deskhand eval run wallet --html report.html       how good are the answers?
+  deskhand admin erase --customer user-4711         forget a customer
 
 Exit codes: 0 done, 1 failed on our side, 2 wrong input, 3 busy (try again), 4 done but some files were refused.")]
 pub struct Typed {
@@ -180,6 +183,68 @@ enum AdminCommand {
     Config,
     /// Print what the data folder holds
     Status,
+    /// Erase what is kept of a customer, or one conversation: messages, replies, events, cases, tickets, contacts
+    #[command(
+        after_help = "Cannot be undone. The bytes are gone from the database's files when this returns: they are written anew, which takes a
+second for some 50 MB, and a running server's customers wait so long. A line in the audit says who, when and how much,
+not what.
+
+Examples:
+  deskhand admin erase --customer user-4711 --dry-run
+  deskhand admin erase --customer user-4711 --by \"Ann, request 2026-118\"
+  deskhand admin erase --conversation 0199b1c2-…"
+    )]
+    Erase {
+        #[command(flatten)]
+        whose: EraseWhose,
+        /// Only count
+        #[arg(long)]
+        dry_run: bool,
+        /// Who erases, for the audit [default: the user's name on this machine]
+        #[arg(long, value_name = "NAME")]
+        by: Option<String>,
+    },
+    /// Print who erased how much, and when
+    #[command(
+        after_help = "A subject is a hash: `printf %s user-4711 | sha256sum` begins with the digits of that customer's."
+    )]
+    Audit {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Reports on what is stored, without showing any of it
+    #[command(subcommand)]
+    Report(ReportCommand),
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct EraseWhose {
+    /// All conversations that the host application started with this customer id
+    #[arg(long, value_name = "ID")]
+    customer: Option<String>,
+    /// One conversation
+    #[arg(long, value_name = "ID")]
+    conversation: Option<uuid::Uuid>,
+}
+
+#[derive(Debug, Subcommand)]
+enum ReportCommand {
+    /// How many secrets were masked, by day (UTC) and kind
+    #[command(after_help = "Counted in the messages that are kept: what was erased counts no more.
+
+Examples:
+  deskhand admin report redactions
+  deskhand admin report redactions --days 30 --json")]
+    Redactions {
+        /// Only the last days
+        #[arg(long, value_name = "N")]
+        days: Option<u32>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Runs the command on the command line and prints what went wrong, once.

@@ -29,6 +29,8 @@ use crate::{
     words::{Document, Lang},
 };
 
+/// The store's file in the data folder.
+const DATABASE: &str = "deskhand.sqlite";
 /// Context kept free for composed answers, in tokens.
 const GENERATOR_TOKENS: usize = 4096;
 /// Composed answers that may wait; more are quoted instead.
@@ -77,12 +79,7 @@ impl Deskhand {
     pub async fn open(data: &Path, settings: Settings, wanted: Wanted) -> Result<Self> {
         make_private(data)?;
         let progress = if wanted.progress { Progress::stderr() } else { Progress::silent() };
-        let sync = match settings.store.sync {
-            config::Sync::Normal => Sync::Normal,
-            config::Sync::Full => Sync::Full,
-        };
-        let options = StoreOptions { sync, busy_timeout: Duration::from_secs(10) };
-        let store = Store::open(&data.join("deskhand.sqlite"), &options).await?;
+        let store = Store::open(&data.join(DATABASE), &store_options(&settings)).await?;
         let embedder = load_embedder(&settings, &progress).await?;
         let generator = if settings.answer.composed || wanted.generator {
             Some(load_generator(&settings, &progress).await?)
@@ -223,6 +220,31 @@ impl Deskhand {
         self.store.close().await;
         closed
     }
+}
+
+/// The store alone, for commands that need no model. Made only by commands that answer: here it must exist.
+///
+/// # Errors
+/// [`Error::Invalid`] where the folder holds no store; where the store fails.
+pub async fn open_store(data: &Path, settings: &Settings) -> Result<Store> {
+    let path = data.join(DATABASE);
+    if !path.exists() {
+        let found = format!("no {DATABASE} in {}", data.display());
+        return Err(Error::invalid(
+            "the data folder",
+            found,
+            "the folder that `serve` uses: name it with `--data DIR`",
+        ));
+    }
+    Store::open(&path, &store_options(settings)).await
+}
+
+fn store_options(settings: &Settings) -> StoreOptions {
+    let sync = match settings.store.sync {
+        config::Sync::Normal => Sync::Normal,
+        config::Sync::Full => Sync::Full,
+    };
+    StoreOptions { sync, busy_timeout: Duration::from_secs(10), contact_key: settings.store.key() }
 }
 
 /// The documents with the default card of every situation that has none of its own, so that a card can be cited.

@@ -35,6 +35,9 @@ pub(super) struct Start {
     lang: Option<String>,
     /// Where it takes place: 1 to 32 of `a-z 0-9 _ -`; `web` when missing.
     channel: Option<String>,
+    /// The host application's own id for the customer, so that all that is kept of a customer can be erased: 1 to 128 of
+    /// `A-Z a-z 0-9 . _ : -`. Not checked, hence no proof of who it is; no phone number or e-mail address.
+    customer: Option<String>,
 }
 
 /// A conversation that has started.
@@ -63,7 +66,11 @@ pub(super) async fn start(
     if channel.is_empty() || channel.len() > 32 || !channel.chars().all(allowed) {
         return Err(Failure::invalid("the channel: expected 1 to 32 of a-z, 0-9, `_` and `-`"));
     }
-    let conversation = app.bot.start(&channel, lang, None).await?;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || ".-_:".contains(c);
+    if start.customer.as_ref().is_some_and(|id| id.is_empty() || id.len() > 128 || !id.chars().all(allowed)) {
+        return Err(Failure::invalid("the customer: expected 1 to 128 of A-Z, a-z, 0-9, `.`, `_`, `:` and `-`"));
+    }
+    let conversation = app.bot.start(&channel, lang, start.customer).await?;
     Ok((StatusCode::CREATED, Json(Started { id: conversation.id })))
 }
 

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     desk::queue::{self, Agent},
+    safety::contact::Opened,
     store::{Priority, State as Holder, Ticket, TicketFilter, TicketState},
     turn::case::Case,
 };
@@ -94,14 +95,50 @@ pub(super) struct Queue {
     tickets: Vec<Line>,
 }
 
+// No `Debug`: it holds what no log may.
+/// How to reach the customer.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Contact {
+    /// Whether contact data is kept at all: `store.contact_key` is set.
+    kept: bool,
+    /// Something was kept with another key and cannot be read.
+    unreadable: bool,
+    /// What the customer gave, oldest first.
+    items: Vec<ContactItem>,
+}
+
+/// A way to reach the customer.
+#[derive(Serialize, ToSchema)]
+struct ContactItem {
+    /// `phone` or `email`.
+    kind: &'static str,
+    /// As the customer wrote it.
+    value: String,
+}
+
+impl Contact {
+    fn new(opened: &Opened, kept: bool) -> Self {
+        let items = match opened {
+            Opened::Contacts(contacts) => contacts
+                .reveal()
+                .map(|(kind, value)| ContactItem { kind: kind.as_str(), value: value.to_owned() })
+                .collect(),
+            Opened::Nothing | Opened::Unreadable => Vec::new(),
+        };
+        Contact { kept, unreadable: matches!(opened, Opened::Unreadable), items }
+    }
+}
+
 /// A ticket with everything an agent needs.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Whole {
     /// Its line of the queue.
     ticket: Line,
     /// The written case.
     #[schema(value_type = Case)]
     case: Value,
+    /// How to reach the customer.
+    contact: Contact,
     /// Who answers the conversation next: `bot`, `person` or `closed`.
     #[schema(value_type = String)]
     state: Holder,
@@ -133,8 +170,9 @@ pub(super) async fn ticket(State(app): State<Arc<App>>, Number(number): Number) 
     let messages = store.messages(ticket.conversation, 0).await?;
     let state = store.conversation(ticket.conversation).await?.state;
     let messages = messages.into_iter().map(|message| Said::new(message, true)).collect();
+    let contact = Contact::new(&store.contact(number).await?, !app.settings.store.contact_key.reveal().is_empty());
     let case = ticket.case.clone();
-    Ok(Json(Whole { ticket: Line::new(ticket), case, state, messages }))
+    Ok(Json(Whole { ticket: Line::new(ticket), case, contact, state, messages }))
 }
 
 /// Who acts.

@@ -50,7 +50,8 @@ pub(super) struct After {
 /// The conversation's events: those after `after`, then each as it happens.
 ///
 /// `message` is `{from, text}` of the customer, an agent or the system (`joined`, `closed`, `handed_back`); `step` tells
-/// how far a turn is; `answer`, `offer` and `handoff` are replies. Comments keep the connection open.
+/// how far a turn is; `answer`, `offer` and `handoff` are replies. `replaced` is `{message, from, text}`: that message, by
+/// its place in the conversation, reads otherwise now, because a later one gave away a secret in it. Comments keep the connection open.
 #[utoipa::path(get, path = "/v1/conversations/{id}/events", tag = "chat",
     params(
         ("id" = String, Path),

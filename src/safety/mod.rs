@@ -8,10 +8,15 @@
 //! What an agent needs stays: addresses, transaction hashes and order numbers ([`identifiers`]). Text that tries to
 //! give orders is only told apart here ([`injection`]); what follows from it is for `turn` to say.
 //!
-//! A raw text is never stored, so a phrase that is split over messages cannot be put together afterwards. It need not
-//! be: a message, or a line of one, that is nothing but words of a phrase list is masked at once.
+//! A raw text is never stored. A phrase that is split over messages is put together while the newest of them is still
+//! in hand ([`incoming`]), and the earlier ones are masked further where they are stored. Contact data is masked like a
+//! secret and may be kept beside the text, sealed ([`contact`]).
+
+pub mod contact;
 
 pub mod identifiers;
+
+pub mod incoming;
 
 pub mod injection;
 
@@ -34,6 +39,8 @@ mod secrets;
 mod seed_han;
 
 mod seed_phrase;
+
+mod split;
 
 mod talk;
 

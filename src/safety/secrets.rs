@@ -80,8 +80,19 @@ pub(super) struct Found {
 
 /// The text with every secret replaced. Masks that already stand in it stay as they are.
 pub(super) fn replace(text: &str, source: Source) -> String {
+    replace_all(text, source, &[], |_, _| {})
+}
+
+/// The same with the seed phrases at `phrases` (bytes of the text), which no finder sees by itself; `told` hears of every
+/// secret that gets a mask of its own.
+pub(super) fn replace_all(
+    text: &str,
+    source: Source,
+    phrases: &[Range<usize>],
+    mut told: impl FnMut(SecretKind, &str),
+) -> String {
     let masks = masks_in(text);
-    let mut secrets = Vec::new();
+    let mut secrets = phrases_at(phrases);
     let mut at = 0;
     for end in masks.iter().map(|(_, _, range)| range.start).chain(std::iter::once(text.len())) {
         find(&text[at..end], source, |start, end, kind| {
@@ -93,7 +104,34 @@ pub(super) fn replace(text: &str, source: Source) -> String {
         return text.to_owned();
     }
     settle(&mut secrets);
+    for secret in &secrets {
+        told(secret.kind, &text[secret.start..secret.end]);
+    }
     write_masks(text, &secrets)
+}
+
+/// What was replaced: bytes of the text, and bytes of its mask in the new text.
+pub(super) type Replaced = (Range<usize>, Range<usize>);
+
+/// The text with masks for the seed phrases at these bytes and nothing else.
+pub(super) fn replace_phrases(text: &str, phrases: &[Range<usize>]) -> (String, Vec<Replaced>) {
+    let mut secrets = phrases_at(phrases);
+    settle(&mut secrets);
+    let masked = write_masks(text, &secrets);
+    let mut moved = Vec::with_capacity(secrets.len());
+    let mut shift = 0isize;
+    for secret in &secrets {
+        let start = secret.start.wrapping_add_signed(shift);
+        let end = start + masked[start..].find(']').map_or(0, |at| at + 1);
+        moved.push((secret.start..secret.end, start..end));
+        shift = end as isize - secret.end as isize;
+    }
+    (masked, moved)
+}
+
+fn phrases_at(ranges: &[Range<usize>]) -> Vec<Secret> {
+    let secret = |range: &Range<usize>| Secret { start: range.start, end: range.end, kind: SecretKind::SeedPhrase };
+    ranges.iter().map(secret).collect()
 }
 
 /// Reports every secret by its bytes in the original.

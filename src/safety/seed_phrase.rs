@@ -16,11 +16,11 @@ use super::{
 };
 
 /// 28% of the English list is everyday, but some 90% of the list words in what people write is.
-const ODD_WORD: f32 = 1.97;
-const EVERYDAY_WORD: f32 = -1.17;
-const OTHER_WORD: f32 = -2.5;
+pub(super) const ODD_WORD: f32 = 1.97;
+pub(super) const EVERYDAY_WORD: f32 = -1.17;
+pub(super) const OTHER_WORD: f32 = -2.5;
 /// A stretch of Chinese between two words: numbering ("第三个") or prose.
-const SHORT_HAN: f32 = -1.0;
+pub(super) const SHORT_HAN: f32 = -1.0;
 
 /// How odd a stretch has to be: inside other text, with talk of seed phrases near, alone on its line.
 const LIMIT_INSIDE: f32 = 6.5;
@@ -73,15 +73,15 @@ fn find_in_lists(text: &str, tokens: &[Token], mentions: &[Mention], found: &mut
 
 /// A stretch of letters of one script; Chinese is one token however long.
 #[derive(Debug)]
-struct Token {
-    range: Range<usize>,
-    word: Option<&'static ListWord>,
+pub(super) struct Token {
+    pub(super) range: Range<usize>,
+    pub(super) word: Option<&'static ListWord>,
     line: u32,
-    is_han: bool,
+    pub(super) is_han: bool,
 }
 
 impl Token {
-    fn only_in(&self, list: usize) -> bool {
+    pub(super) fn only_in(&self, list: usize) -> bool {
         self.word.is_some_and(|word| {
             word.number_in(list).is_some() && (0..list).all(|other| word.number_in(other).is_none())
         })
@@ -107,7 +107,7 @@ fn script_of(c: char) -> Script {
     }
 }
 
-fn tokens_of(text: &str) -> Vec<Token> {
+pub(super) fn tokens_of(text: &str) -> Vec<Token> {
     let mut tokens: Vec<Token> = Vec::with_capacity(text.len() / 5 + 1);
     let (mut open, mut start, mut line) = (Script::None, 0, 0);
     let mut humps = Vec::new();

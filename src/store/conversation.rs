@@ -1,12 +1,17 @@
 //! What a conversation is made of: its messages, the events that a reader can resume from, and one whole turn.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::ticket::{NewTicket, Ticket};
 use crate::{
     error::{Error, Result},
-    safety::Masked,
+    safety::{
+        Masked,
+        incoming::{Incoming, Remasked},
+    },
     words::Lang,
 };
 
@@ -124,6 +129,30 @@ pub struct NewMessage {
     pub details: Option<serde_json::Value>,
     /// Idempotency key, unique within the conversation: the same key gives the same message back.
     pub key: Option<String>,
+}
+
+/// A customer's message about to be stored.
+#[derive(Debug, Clone)]
+pub struct NewIncoming {
+    /// Where it belongs.
+    pub conversation: Uuid,
+    /// What came in.
+    pub said: Incoming,
+    /// Whatever belongs to it, without words of the customer's.
+    pub details: Option<serde_json::Value>,
+    /// Idempotency key, unique within the conversation.
+    pub key: Option<String>,
+}
+
+/// How the conversation's owner writes what the store keeps but does not understand. Used inside a commit.
+#[derive(Debug, Clone, Copy)]
+pub struct Wording {
+    /// The event that tells readers of a customer's message.
+    pub said: fn(&Masked) -> NewEvent,
+    /// The event that tells readers that message number so, of this role, reads otherwise now.
+    pub replaced: fn(i64, Role, &Masked) -> NewEvent,
+    /// Brings JSON that was made from earlier messages (by number) up to date; whether anything changed.
+    pub rewrite: fn(&mut serde_json::Value, &BTreeMap<i64, Remasked>) -> bool,
 }
 
 /// A stored message.

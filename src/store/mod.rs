@@ -10,25 +10,32 @@
 
 mod conversation;
 
+mod erasure;
+
 mod ticket;
 
 mod sqlite;
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
 pub use self::{
     conversation::{
-        Added, Conversation, Event, Message, NewConversation, NewEvent, NewMessage, NewTurn, Role, State, TurnWritten,
+        Added, Conversation, Event, Message, NewConversation, NewEvent, NewIncoming, NewMessage, NewTurn, Role, State,
+        TurnWritten, Wording,
     },
+    erasure::{AuditLine, Erased, Redactions, Whose},
     sqlite::Sqlite,
     ticket::{NewTicket, Priority, Ticket, TicketFilter, TicketNumber, TicketState},
 };
 use crate::{
     error::Result,
-    safety::Masked,
+    safety::{
+        Masked,
+        contact::{ContactKey, Opened},
+    },
     words::{Document, Lang},
 };
 
@@ -49,11 +56,13 @@ pub struct StoreOptions {
     pub sync: Sync,
     /// How long to wait for another process that holds the database.
     pub busy_timeout: Duration,
+    /// Seals contact data; without it none is kept.
+    pub contact_key: Option<Arc<ContactKey>>,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        StoreOptions { sync: Sync::Normal, busy_timeout: Duration::from_secs(5) }
+        StoreOptions { sync: Sync::Normal, busy_timeout: Duration::from_secs(5), contact_key: None }
     }
 }
 
@@ -149,6 +158,14 @@ impl Store {
     pub async fn add_message(&self, new: NewMessage, events: Vec<NewEvent>) -> Result<Added> {
         let Store::Sqlite(body) = self;
         body.add_message(new, events).await
+    }
+
+    /// Adds a customer's message with its event. Where it completes a seed phrase that earlier messages began, those are
+    /// masked further in the same commit, with everything that was made from them and an event for each; the files are
+    /// scrubbed after it. Contact data is sealed and goes to the open ticket, or waits for one. A known key adds nothing.
+    pub async fn add_incoming(&self, new: NewIncoming, wording: Wording) -> Result<Added> {
+        let Store::Sqlite(body) = self;
+        body.add_incoming(new, wording).await
     }
 
     /// The messages after number `after_seq`, in order; 0 for all.
@@ -252,6 +269,59 @@ impl Store {
     ) -> Result<Ticket> {
         let Store::Sqlite(body) = self;
         body.close_ticket(number, agent, then, events).await
+    }
+
+    /// The contact data kept at a ticket.
+    pub async fn contact(&self, number: TicketNumber) -> Result<Opened> {
+        let Store::Sqlite(body) = self;
+        body.contact(number).await
+    }
+
+    // Erasing.
+
+    /// Erases conversations with their messages, events, tickets and contacts, and writes an audit line in the name of
+    /// `who`. The bytes are gone from the files after [`Store::scrub`].
+    pub async fn erase(&self, whose: Whose, who: String) -> Result<Erased> {
+        let Store::Sqlite(body) = self;
+        body.erase(whose, who).await
+    }
+
+    /// What [`Store::erase`] would erase.
+    pub async fn held(&self, whose: Whose) -> Result<Erased> {
+        let Store::Sqlite(body) = self;
+        body.held(whose).await
+    }
+
+    /// Erases at most `limit` conversations in which nothing has happened since `before_ms` (Unix milliseconds), oldest
+    /// first. One with a ticket that is not closed stays.
+    pub async fn erase_older(&self, before_ms: i64, limit: u32) -> Result<Erased> {
+        let Store::Sqlite(body) = self;
+        body.erase_older(before_ms, limit).await
+    }
+
+    /// Tickets that keep their conversations from being erased, because nobody has closed them since `before_ms`.
+    pub async fn overdue_tickets(&self, before_ms: i64) -> Result<u64> {
+        let Store::Sqlite(body) = self;
+        body.overdue_tickets(before_ms).await
+    }
+
+    /// Takes the bytes of what was erased or masked further out of the files, if there are any. False when another
+    /// process is reading: try again later.
+    pub async fn scrub(&self) -> Result<bool> {
+        let Store::Sqlite(body) = self;
+        body.scrub().await
+    }
+
+    /// Who erased how much, oldest first.
+    pub async fn audit(&self) -> Result<Vec<AuditLine>> {
+        let Store::Sqlite(body) = self;
+        body.audit().await
+    }
+
+    /// Counts the masks in the customers' and agents' messages since `since_ms` (Unix milliseconds).
+    pub async fn redactions(&self, since_ms: i64) -> Result<Redactions> {
+        let Store::Sqlite(body) = self;
+        body.redactions(since_ms).await
     }
 
     /// Whether a write would be acknowledged now: writes a note and waits for its commit. Reading goes on when the disk

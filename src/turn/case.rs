@@ -27,7 +27,10 @@ use super::{
     reply::{Code, Offer},
 };
 use crate::{
-    safety::Masked,
+    safety::{
+        Masked,
+        incoming::{Remasked, rewrite},
+    },
     words::{Lang, Span},
 };
 
@@ -189,6 +192,33 @@ impl Case {
             let quoted = [&self.ask].into_iter().chain(&self.facts).chain(&self.tried).map(|fact| fact.value.as_str());
             let told = quoted.collect::<Vec<_>>().join("\n");
             self.missing = story::missing_in_danger(danger, &told, &given(&self.facts));
+        }
+        self.render();
+    }
+
+    /// Brings the case up to date with messages (by number) that were masked further: what it quotes of them, where, and
+    /// how much was masked. Renders the text again.
+    pub fn remask(&mut self, changed: &BTreeMap<i64, Remasked>) {
+        for fact in [&mut self.ask].into_iter().chain(&mut self.facts).chain(&mut self.tried) {
+            let message = changed.get(&i64::from(fact.message));
+            if let Some((message, span)) =
+                message.and_then(|message| Some((message, message.moved(fact.span, &fact.value)?)))
+            {
+                (fact.value, fact.span) = (span.of(message.text().as_str()).to_owned(), span);
+            } else if let Some(now) = rewrite(&fact.value, changed.values()) {
+                // A question may be several messages in one; its value is then no piece of a single one.
+                fact.value = now;
+            }
+        }
+        // Only what the case has read: up to the question behind the last message that it names.
+        let quoted = [&self.ask].into_iter().chain(&self.facts).chain(&self.tried).map(|fact| fact.message);
+        let last = quoted.chain(self.said.iter().map(|said| said.message)).max().unwrap_or(0);
+        let more: usize = changed.range(..=i64::from(last) + 1).map(|(_, message)| message.masks()).sum();
+        let kind = "seed phrase: ";
+        match self.masked.iter_mut().find(|line| line.starts_with(kind)) {
+            Some(line) => *line = format!("{kind}{}", line[kind.len()..].parse::<usize>().unwrap_or(0) + more),
+            None if more > 0 => self.masked.push(format!("{kind}{more}")),
+            None => {}
         }
         self.render();
     }

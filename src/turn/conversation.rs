@@ -4,8 +4,11 @@
 //! say -> stored (acknowledged) -> a turn starts at once -> one transaction: message, event, ticket, state
 //! ```
 //! A message that arrives before the reply to the last one is complete cancels that turn; both are answered as one
-//! question. The store has the last word: a turn that was overtaken writes nothing. Once a person has the conversation,
+//! question. A message that completes a seed phrase masks the earlier ones further, in the commit that stores it. The
+//! store has the last word: a turn that was overtaken writes nothing. Once a person has the conversation,
 //! the bot is silent in it until the ticket is closed.
+
+mod remask;
 
 use std::{
     collections::HashMap,
@@ -31,9 +34,10 @@ use super::{
 };
 use crate::{
     error::{self, Error, Fault, Result},
-    safety,
+    safety::{self, Masked},
     store::{
-        Conversation, Message, NewConversation, NewEvent, NewMessage, NewTicket, NewTurn, Priority, Role, State, Store,
+        Conversation, Message, NewConversation, NewEvent, NewIncoming, NewMessage, NewTicket, NewTurn, Priority, Role,
+        State, Store, Wording,
     },
     words::Lang,
 };
@@ -133,17 +137,15 @@ impl Bot {
         choice: Option<Choice>,
         key: Option<String>,
     ) -> Result<Accepted> {
-        let text = Question::check(text, self.policy.limit_characters)?;
+        let said = Question::check(text, self.policy.limit_characters)?;
         let found = self.store.conversation(conversation).await?;
         let slot = if found.state == State::Person { None } else { Some(self.running.slot()?) };
         if found.state == State::Closed {
             self.store.set_state(conversation, State::Bot).await?;
         }
         let details = choice.map(|choice| json!({ "choice": written(&choice) }));
-        let said = json!({ "from": "customer", "text": text });
-        let event = NewEvent { kind: "message".to_owned(), json: said };
-        let new = NewMessage { conversation, role: Role::Customer, text, details, key };
-        let added = self.store.add_message(new, vec![event]).await?;
+        let wording = Wording { said: told, replaced: told_again, rewrite: remask::rewrite };
+        let added = self.store.add_incoming(NewIncoming { conversation, said, details, key }, wording).await?;
         let (message, repeated) = (added.message.seq, added.repeated);
         let turn = match slot {
             Some(slot) if !repeated => Some(self.begin(conversation, slot)),
@@ -264,6 +266,16 @@ impl Bot {
     }
 }
 
+/// The event that tells of a customer's message.
+fn told(text: &Masked) -> NewEvent {
+    NewEvent { kind: "message".to_owned(), json: json!({ "from": "customer", "text": text }) }
+}
+
+/// The event that tells that a message reads otherwise now: a secret was found in it afterwards.
+fn told_again(message: i64, from: Role, text: &Masked) -> NewEvent {
+    NewEvent { kind: "replaced".to_owned(), json: json!({ "message": message, "from": from, "text": text }) }
+}
+
 /// A turn's input from what the conversation holds: every customer's message since the last reply is one question.
 /// `None` when there is nothing to answer.
 fn asked(conversation: &Conversation, messages: &[Message]) -> Option<(Asked, i64)> {
@@ -330,7 +342,7 @@ pub fn read_choice(message: &Message) -> Option<Choice> {
 }
 
 /// An answer to an offer in words: its number, its title, or "none of these".
-fn typed_choice(text: &safety::Masked, history: &[Past]) -> Option<Choice> {
+fn typed_choice(text: &Masked, history: &[Past]) -> Option<Choice> {
     let offers = &history
         .last()?
         .reply

@@ -9,7 +9,7 @@ use regex::Regex;
 
 use crate::{
     error::{Error, Result},
-    safety::{self, Masked},
+    safety::{Masked, incoming::Incoming},
     words::Lang,
 };
 
@@ -44,7 +44,7 @@ impl Question {
     ///
     /// # Errors
     /// [`Error::Invalid`] when it is empty or longer than `limit_characters`.
-    pub fn check(text: &str, limit_characters: usize) -> Result<Masked> {
+    pub fn check(text: &str, limit_characters: usize) -> Result<Incoming> {
         let visible =
             |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{feff}');
         if !text.chars().any(visible) {
@@ -59,7 +59,7 @@ impl Question {
             let expected = format!("at most {limit_characters}; send it in parts, or only the part that matters");
             return Err(Error::invalid("the message", format!("{length} characters"), expected));
         }
-        Ok(safety::mask(text.trim()))
+        Ok(Incoming::new(text.trim()))
     }
 
     /// Understands `text` in the light of the customer's earlier questions, oldest first.
@@ -141,6 +141,7 @@ pub fn leans_on_past(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::safety;
 
     #[test]
     fn empty_and_long_messages_say_what_is_allowed() {
@@ -148,7 +149,7 @@ mod tests {
             assert!(Question::check(text, 10).unwrap_err().to_string().contains("1 to 10 characters"));
         }
         assert!(Question::check(&"问".repeat(11), 10).unwrap_err().to_string().contains("11 characters"));
-        assert_eq!(Question::check(" 你好 ", 10).unwrap().as_str(), "你好");
+        assert_eq!(Question::check(" 你好 ", 10).unwrap().text().as_str(), "你好");
     }
 
     #[test]

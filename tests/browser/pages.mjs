@@ -1,4 +1,5 @@
-// The two pages in a real browser, without packages: a first visit, a question, a reload, a person, the desk, a reply.
+// The two pages in a real browser, without packages: a first visit, a question, a reload, a person, the desk, a reply, a seed
+// phrase in two parts that vanishes from both pages, contact data.
 //
 //   deskhand demo --port 8080 &
 //   CHROMIUM=chromium node tests/browser/pages.mjs http://127.0.0.1:8080 <the desk's token>
@@ -105,6 +106,20 @@ async function visit() {
   await desk.run(press('document.querySelector(".answer .main")'));
   await chat.until("the reply arrives in the chat, as text", `${CHAT}.querySelector(".bubble.agent")?.textContent.includes("<img src=x")`);
   assert.equal(await chat.run(`${all(CHAT, "img, i, b")}.length`), 0, "what was said became markup");
+  const say = async (text) => {
+    await chat.run(write(`${CHAT}.querySelector("textarea")`, text));
+    await chat.run(press(`${CHAT}.querySelector(".send")`));
+  };
+  await say("ok the first part is action guess gift wisdom poem buzz");
+  await desk.until("the desk reads a first part", 'document.querySelector(".transcript").textContent.includes("wisdom")');
+  await say("and the rest: local cash decline chuckle chase cement");
+  await chat.until("the first part vanishes from the open chat", `${all(CHAT, ".bubble.customer")}.some((said) => said.textContent.includes("the first part is [seed phrase 1]")) && !${CHAT}.querySelector(".log").textContent.includes("wisdom")`);
+  await desk.until("and from the open desk", '!document.body.textContent.includes("wisdom") && document.querySelector(".transcript").textContent.includes("[seed phrase 1]")');
+  assert.equal(await chat.run(`${all(CHAT, ".bubble.agent")}.length`), 1, "what was said before is there once");
+  assert.equal(await chat.run(`${all(CHAT, ".bubble.customer")}.filter((said) => said.textContent.includes("and the rest")).length`), 1);
+  await say("call me: 13812345678");
+  await chat.until("a phone number is masked", `${CHAT}.querySelector(".log").textContent.includes("[phone 1]")`);
+  await desk.until("the agent sees the contact, or that it is not kept", '/13812345678|contact_key/.test(document.querySelector(".case.contact")?.textContent)');
   await desk.run("window.confirm = () => true");
   await desk.run(press(`${all("document", ".ticket header button")}.at(-1)`));
   await chat.until("the customer reads that it is closed", `!/T-/.test(${CHAT}.querySelector(".status").textContent)`);

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may fail loudly and say what it skips")]
 
+mod at_rest;
+
 mod generators;
 
 mod guard;
@@ -19,6 +21,8 @@ mod parity;
 mod process;
 
 mod safety;
+
+mod split;
 
 mod store;
 

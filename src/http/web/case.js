@@ -41,6 +41,15 @@ export function caseView(data, t, show, use) {
     some(data.masked) && part(t.masked, h("p", {}, data.masked.join(t.comma))));
 }
 
+/** How to reach the customer, or why we cannot say. `given`: the customer has given something. */
+export function contactView(contact, given, t) {
+  if (!contact || (!given && contact.items.length === 0 && !contact.unreadable)) return [];
+  const lines = contact.items.map(({ kind, value }) => [h("dt", {}, t.contact_[kind] || kind), h("dd", {}, h("code", { dir: "auto" }, value))]);
+  const note = contact.unreadable ? t.contactUnreadable : lines.length > 0 ? "" : contact.kept ? t.contactGone : t.contactNotKept;
+  return [h("section", { class: "case contact" },
+    h("h2", {}, t.contact), lines.length > 0 && h("dl", {}, lines), note && h("p", { class: "dim" }, note))];
+}
+
 /** The reply that the agent could send, with the document it comes from. */
 function suggestedView(suggested, t, page, use) {
   return h("div", { class: "suggested" },

@@ -1,6 +1,6 @@
 // The desk: the queue on the left, a ticket with its case and conversation on the right, live.
 
-import { caseView, marked } from "./case.js";
+import { caseView, contactView, marked } from "./case.js";
 import { WORDS } from "./desk_words.js";
 import { clock, h, memory, randomKey } from "./dom.js";
 import { markdown } from "./markdown.js";
@@ -226,10 +226,10 @@ async function load(number) {
 
 /** Draws what has changed. The reply box stays as it is while its ticket does: an agent may be typing in it. */
 function drawTicket(whole) {
-  const { ticket, case: written, messages } = whole;
+  const { ticket, case: written, contact, messages } = whole;
   const t = words();
   const before = parts.drawn || {};
-  const now = { head: JSON.stringify(ticket), messages: JSON.stringify(messages), answerable: answerable(ticket) };
+  const now = { head: JSON.stringify([ticket, written, contact]), messages: JSON.stringify(messages), answerable: answerable(ticket) };
   const same = before.number === ticket.number && before.parts?.head.isConnected;
   if (!same) {
     keepDraft();
@@ -239,7 +239,8 @@ function drawTicket(whole) {
   if (!same || before.head !== now.head) {
     body.head.replaceChildren(...headOf(ticket).filter(Boolean));
     const use = now.answerable ? (text) => insert(body.reply.querySelector("textarea"), text) : null;
-    body.written.replaceChildren(caseView(written, t, (message, span) => showWhere(body.talk, message, span), use));
+    const given = messages.some((message) => message.from === "customer" && /\[(phone|email) \d+\]/.test(message.text));
+    body.written.replaceChildren(...contactView(contact, given, t), caseView(written, t, (message, span) => showWhere(body.talk, message, span), use));
   }
   if (!same || before.answerable !== now.answerable) body.reply.replaceChildren(...replyOf(ticket));
   if (!same || before.messages !== now.messages) {

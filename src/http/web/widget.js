@@ -1,4 +1,5 @@
-// <deskhand-chat server="https://support.example" lang="zh"></deskhand-chat>: the customer's side of a conversation.
+// <deskhand-chat server="https://support.example" lang="zh" customer="user-4711"></deskhand-chat>: the customer's side of a
+// conversation. `customer` is the host's own id, by which `deskhand admin erase` finds what is kept; leave it out or pass one.
 //
 // What the customer types is shown at once and sent in order, each with a key, so that trying again never says it twice. What
 // comes back arrives as numbered events: after a lost connection or a reload the page reads on where it was.
@@ -11,7 +12,7 @@ const HERE = new URL(import.meta.url);
 const STYLE = new CSSStyleSheet();
 STYLE.replaceSync(await (await fetch(new URL("widget.css", HERE))).text());
 
-const EVENTS = ["message", "step", "sentence", "answer", "offer", "handoff", "error"];
+const EVENTS = ["message", "replaced", "step", "sentence", "answer", "offer", "handoff", "error"];
 /** After so long without a reply we say that it takes longer. */
 const SLOW_MS = 12000;
 /** A message that cannot be sent is tried again for so long. */
@@ -220,8 +221,7 @@ class DeskhandChat extends HTMLElement {
   failure(entry) {
     const t = this.words;
     const edit = () => {
-      this.history = this.history.filter((other) => other !== entry);
-      entry.node.remove();
+      this.drop(entry);
       this.input.value = entry.text;
       this.grow();
       this.input.focus();
@@ -321,6 +321,8 @@ class DeskhandChat extends HTMLElement {
       if (!problem) {
         entry.sending = false;
         entry.node.classList.remove("sending");
+        // Drawn from the server already, while this waited for the answer.
+        if (this.history.some((other) => other !== entry && other.message === entry.message)) this.drop(entry);
         return;
       }
       if (!problem.passing || Date.now() > until) return this.refused(entry, problem.why);
@@ -336,7 +338,10 @@ class DeskhandChat extends HTMLElement {
       const body = JSON.stringify({ text: entry.text, choice: entry.choice });
       const path = `/v1/conversations/${this.conversation}/messages`;
       const response = await this.fetch(path, { method: "POST", body, headers: { "idempotency-key": entry.key } });
-      if (response.ok) return null;
+      if (response.ok) {
+        entry.message = (await response.json()).message;
+        return null;
+      }
       if (response.status === 404 && !entry.choice?.document) {
         // The server has forgotten the conversation: what was said begins another.
         this.forget();
@@ -349,6 +354,12 @@ class DeskhandChat extends HTMLElement {
     }
   }
 
+  drop(entry) {
+    this.history = this.history.filter((other) => other !== entry);
+    this.pending = this.pending.filter((other) => other !== entry);
+    entry.node.remove();
+  }
+
   refused(entry, why) {
     this.pending = this.pending.filter((other) => other !== entry);
     entry.sending = false;
@@ -358,7 +369,9 @@ class DeskhandChat extends HTMLElement {
   }
 
   async start() {
-    const response = await this.fetch("/v1/conversations", { method: "POST", body: JSON.stringify({ lang: this.language, channel: "web" }) });
+    const customer = this.getAttribute("customer") || undefined;
+    const body = JSON.stringify({ lang: this.language, channel: "web", customer });
+    const response = await this.fetch("/v1/conversations", { method: "POST", body });
     if (!response.ok) throw new Error(`HTTP ${response.status}`);
     this.conversation = (await response.json()).id;
     memory.set(this.store, this.conversation);
@@ -429,7 +442,8 @@ class DeskhandChat extends HTMLElement {
     this.ticket = found.ticket;
     this.last = found.last_event;
     for (const message of found.messages) {
-      this.add({ from: message.from, text: message.text, reply: message.reply, agent: message.agent, at: message.created_ms });
+      const { message: number, from, text, reply, agent } = message;
+      this.add({ message: number, from, text, reply, agent, at: message.created_ms });
       if (message.from === "agent") this.agent = message.agent;
       if (message.from === "system") this.agent = null;
     }
@@ -474,6 +488,7 @@ class DeskhandChat extends HTMLElement {
 
   happened(kind, data) {
     if (kind === "message") return this.said(data);
+    if (kind === "replaced") return this.replaced();
     if (kind === "step" || kind === "sentence") {
       if (this.state !== "person") this.showHint(true);
       return;
@@ -487,6 +502,29 @@ class DeskhandChat extends HTMLElement {
     }
     this.add({ from: "bot", reply: data });
     this.showStatus();
+  }
+
+  /** A secret was found in what was said before: nothing of it may stay on the screen. What is not sent yet stays. */
+  async replaced() {
+    const { conversation } = this;
+    try {
+      const response = await this.fetch(`/v1/conversations/${conversation}/messages`);
+      if (!response.ok) throw new Error(`HTTP ${response.status}`);
+      const found = await response.json();
+      if (this.conversation !== conversation) return;
+      const stored = new Set(found.messages.map((message) => message.message));
+      const unsent = this.history.filter((entry) => entry.from === "customer" && (entry.sending || entry.failed) && !stored.has(entry.message));
+      this.history = [];
+      this.pending = unsent;
+      this.log.replaceChildren(this.bubble("bot", h("p", {}, this.words.hello)));
+      this.restore(found);
+      for (const entry of unsent) this.add(entry);
+      this.showStatus();
+      // What happened while this was under way is told again.
+      this.listen();
+    } catch {
+      this.later(() => this.replaced());
+    }
   }
 
   said(message) {

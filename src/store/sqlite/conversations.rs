@@ -1,6 +1,6 @@
 //! Conversations with their messages and events, and whole turns.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 use uuid::Uuid;
@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{Sqlite, documents::masked, failure::Failure, json_or_none, now_ms, tickets::put_ticket, word};
 use crate::{
     error::{Error, Result},
+    safety::contact::ContactKey,
     store::{
         Added, Conversation, Event, Message, NewConversation, NewEvent, NewMessage, NewTurn, Role, State, TurnWritten,
     },
@@ -160,7 +161,8 @@ impl Sqlite {
                 format!("conversation {id}"),
             ));
         }
-        self.write("writing a turn to", Some(id), move |connection| Box::pin(put_turn(connection, turn))).await
+        let key = self.contact_key.clone();
+        self.write("writing a turn to", Some(id), move |connection| Box::pin(put_turn(connection, turn, key))).await
     }
 }
 
@@ -183,7 +185,11 @@ macro_rules! insert_message {
     };
 }
 
-async fn put_turn(connection: &mut SqliteConnection, turn: NewTurn) -> Result<TurnWritten, Failure> {
+async fn put_turn(
+    connection: &mut SqliteConnection,
+    turn: NewTurn,
+    key: Option<Arc<ContactKey>>,
+) -> Result<TurnWritten, Failure> {
     let (id, created_ms) = (turn.conversation, now_ms());
     let row = sqlx::query(
         "UPDATE conversations
@@ -215,7 +221,7 @@ async fn put_turn(connection: &mut SqliteConnection, turn: NewTurn) -> Result<Tu
     insert(connection, id, created_ms, message.as_ref().map(|message| (message, true)), &events, answered_up_to)
         .await?;
     let ticket = match turn.ticket {
-        Some(new) => Some(put_ticket(connection, new).await?),
+        Some(new) => Some(put_ticket(connection, new, key.as_deref()).await?),
         None => None,
     };
     Ok(TurnWritten { overtaken: false, message, events, ticket })

@@ -1,10 +1,16 @@
 //! The SQLite body of the store: opening the file safely, one writer, a few readers.
 
+mod contacts;
+
 mod conversations;
 
 mod documents;
 
+mod erasure;
+
 mod failure;
+
+mod incoming;
 
 mod tickets;
 
@@ -28,7 +34,10 @@ use uuid::Uuid;
 
 use self::{failure::Failure, writer::Writer};
 use super::{StoreOptions, Sync};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    safety::contact::ContactKey,
+};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations");
 
@@ -41,6 +50,9 @@ const CHECKED_SIZE_BYTES: u64 = 64 << 20;
 /// Readers do not block each other in WAL mode; more than the cores of a small machine only cost memory.
 const READERS: u32 = 4;
 
+/// The setting that says that erased bytes may still stand in the files.
+const SCRUB_DUE: &str = "scrub_due";
+
 /// How many changes a slow listener may lag behind before it has to read again.
 const CHANGES: usize = 1024;
 
@@ -51,6 +63,7 @@ pub struct Sqlite {
     writer: Arc<Writer>,
     readers: SqlitePool,
     changes: broadcast::Sender<Uuid>,
+    contact_key: Option<Arc<ContactKey>>,
 }
 
 impl Sqlite {
@@ -67,6 +80,8 @@ impl Sqlite {
             .create_if_missing(false)
             .foreign_keys(true)
             .busy_timeout(options.busy_timeout)
+            // What is deleted or overwritten is zeroed; see `writer::scrub` for what that leaves.
+            .pragma("secure_delete", "on")
             .synchronous(match options.sync {
                 Sync::Normal => SqliteSynchronous::Normal,
                 Sync::Full => SqliteSynchronous::Full,
@@ -74,9 +89,10 @@ impl Sqlite {
         let open = async {
             let mut connection = SqliteConnection::connect_with(&connect).await?;
             prepare(&mut connection, path).await?;
-            Ok(connection)
+            let is_scrub_due = get_setting(&mut connection, SCRUB_DUE).await?.is_some();
+            Ok((connection, is_scrub_due))
         };
-        let connection = open.await.map_err(|failure: Failure| failure.into_error("opening", path))?;
+        let (connection, is_scrub_due) = open.await.map_err(|failure: Failure| failure.into_error("opening", path))?;
 
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
@@ -87,7 +103,8 @@ impl Sqlite {
             .connect_lazy_with(connect.pragma("query_only", "on"));
         let path = Arc::new(path.to_owned());
         let (changes, _) = broadcast::channel(CHANGES);
-        Ok(Sqlite { writer: Arc::new(Writer::start(connection, path.clone())), path, readers, changes })
+        let writer = Arc::new(Writer::start(connection, path.clone(), is_scrub_due));
+        Ok(Sqlite { writer, path, readers, changes, contact_key: options.contact_key.clone() })
     }
 
     pub(super) async fn close(&self) {
@@ -127,6 +144,14 @@ impl Sqlite {
         move |failure| failure.into().into_error(act, &path)
     }
 
+    /// Takes erased bytes out of the files, if there may be any. See [`super::Store::scrub`].
+    pub(super) async fn scrub(&self) -> Result<bool> {
+        if self.setting(SCRUB_DUE).await?.is_none() {
+            return Ok(true);
+        }
+        self.writer.scrub().await
+    }
+
     pub(super) async fn setting(&self, key: &str) -> Result<Option<String>> {
         let act = "reading a setting from";
         get_setting(&mut *self.reader(act).await?, key).await.map_err(self.failed(act))
@@ -161,6 +186,12 @@ async fn put_setting(connection: &mut SqliteConnection, key: &str, value: &str) 
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// Notes that erased bytes may stand in the files until the next scrub. Each time another value, so that a scrub under way
+/// in another process does not take this one for done. Inside a write only.
+async fn put_scrub_due(connection: &mut SqliteConnection) -> Result<(), Failure> {
+    put_setting(connection, SCRUB_DUE, &Uuid::now_v7().to_string()).await
 }
 
 /// Adds 1 to a counter kept in the settings and returns it. Inside a write only.

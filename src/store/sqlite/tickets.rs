@@ -4,14 +4,14 @@ use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::{
-    Sqlite,
+    Sqlite, contacts,
     conversations::{get_conversation, put_events, put_message, put_state, uuid},
     failure::Failure,
     next_number, now_ms, word,
 };
 use crate::{
     error::{Error, Result},
-    safety::Masked,
+    safety::{Masked, contact::ContactKey},
     store::{
         Added, NewEvent, NewMessage, NewTicket, Priority, Role, State, Ticket, TicketFilter, TicketNumber, TicketState,
     },
@@ -36,10 +36,11 @@ impl Sqlite {
     }
 
     pub(in crate::store) async fn add_ticket(&self, new: NewTicket) -> Result<Ticket> {
+        let key = self.contact_key.clone();
         self.write("adding a ticket to", Some(new.conversation), move |connection| {
             Box::pin(async move {
                 get_conversation(connection, new.conversation).await?;
-                put_ticket(connection, new).await
+                put_ticket(connection, new, key.as_deref()).await
             })
         })
         .await
@@ -164,8 +165,13 @@ impl Sqlite {
     }
 }
 
-/// Queues a case, or brings the conversation's open ticket up to date with it. The conversation must exist.
-pub(super) async fn put_ticket(connection: &mut SqliteConnection, new: NewTicket) -> Result<Ticket, Failure> {
+/// Queues a case, or brings the conversation's open ticket up to date with it. The conversation must exist; contact data
+/// that waits at it goes to the new ticket.
+pub(super) async fn put_ticket(
+    connection: &mut SqliteConnection,
+    new: NewTicket,
+    key: Option<&ContactKey>,
+) -> Result<Ticket, Failure> {
     let now_ms = now_ms();
     let case = new.case.to_string();
     let updated = sqlx::query(
@@ -196,8 +202,11 @@ pub(super) async fn put_ticket(connection: &mut SqliteConnection, new: NewTicket
     .bind(&new.reason)
     .bind(&case)
     .bind(now_ms)
-    .fetch_one(connection)
+    .fetch_one(&mut *connection)
     .await?;
+    if let Some(key) = key {
+        contacts::hand_over(connection, new.conversation, number, key).await?;
+    }
     ticket(&row)
 }
 

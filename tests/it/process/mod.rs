@@ -4,6 +4,8 @@
 
 mod disk;
 
+mod forget;
+
 mod input;
 
 mod kill;
