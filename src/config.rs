@@ -140,6 +140,7 @@ pub struct Judge {
 pub struct Answer {
     pub composed: bool,
     pub limit_tokens: usize,
+    pub slots: usize,
 }
 
 /// `[store]`
@@ -189,6 +190,7 @@ const RANGES: &[(&str, f64, f64)] = &[
     ("question.limit_messages", 2.0, 100_000.0),
     ("model.queue_limit", 1.0, 1_000_000.0),
     ("answer.limit_tokens", 16.0, 2048.0),
+    ("answer.slots", 1.0, 1000.0),
 ];
 
 /// Which words a key takes.

@@ -50,7 +50,9 @@ pub(super) struct After {
 /// The conversation's events: those after `after`, then each as it happens.
 ///
 /// `message` is `{from, text}` of the customer, an agent or the system (`joined`, `closed`, `handed_back`); `step` tells
-/// how far a turn is; `answer`, `offer` and `handoff` are replies. Comments keep the connection open.
+/// how far a turn is and which message it answers; `sentence` is `{message, number, text, citation}`, the next checked piece of
+/// the answer to that message, and is void once a later `step` names another; `answer`, `offer` and `handoff` are
+/// replies, each whole. Comments keep the connection open.
 #[utoipa::path(get, path = "/v1/conversations/{id}/events", tag = "chat",
     params(
         ("id" = String, Path),
