@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may fail loudly and say what it skips")]
 
+mod composed;
+
+mod degraded;
+
 mod generators;
 
 mod guard;
@@ -18,8 +22,12 @@ mod process;
 
 mod safety;
 
+mod sample;
+
 mod store;
 
 mod suite;
 
 mod support;
+
+mod tidy;
