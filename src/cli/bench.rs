@@ -158,7 +158,8 @@ impl TurnReport {
 
     /// For people: each ending with its steps, the whole turn last.
     fn table(&self) -> String {
-        let mut lines = vec![self.what.clone(), format!("{:<10} {:<15} {:>5} {:>10} {:>10}", "", "ms", "n", "p50", "p99")];
+        let mut lines =
+            vec![self.what.clone(), format!("{:<10} {:<15} {:>5} {:>10} {:>10}", "", "ms", "n", "p50", "p99")];
         for (ending, steps) in &self.endings {
             for (step, times) in steps {
                 lines.push(format!(
@@ -256,6 +257,10 @@ mod tests {
         report.endings.insert("offer".to_owned(), times);
         let whole = &report.endings["offer"]["whole"];
         assert_eq!((whole.n, whole.p50_ms, whole.p99_ms), (3, 2.0, 3.0));
-        assert!(report.table().contains("offer      whole               3        2.0        3.0"), "{}", report.table());
+        assert!(
+            report.table().contains("offer      whole               3        2.0        3.0"),
+            "{}",
+            report.table()
+        );
     }
 }

@@ -418,7 +418,10 @@ pub(crate) mod tests {
         let page = report().markdown();
         assert!(page.contains("| recall_at_1 | 0.800 |") && page.contains("&lt;script>"), "{page}");
         assert!(!page.contains("<script"));
-        assert!(page.contains("60 common questions") && page.contains("| recall_at_1 | 0.800 | 0.800 | +0.000 to +0.000 |"), "{page}");
+        assert!(
+            page.contains("60 common questions") && page.contains("| recall_at_1 | 0.800 | 0.800 | +0.000 to +0.000 |"),
+            "{page}"
+        );
         assert!(page.contains("1 written cases") && page.contains("| slot_recall | 0.333 |"), "{page}");
         assert_eq!(show(None), "–");
     }

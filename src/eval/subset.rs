@@ -60,7 +60,9 @@ mod tests {
         let line = |at: usize| {
             let (lang, answerable) = (if at % 4 == 0 { "zh" } else { "en" }, at % 5 != 0);
             let relevant = if answerable { r#"["d"]"# } else { "[]" };
-            format!(r#"{{"id":"q{at}","question":"q","lang":"{lang}","relevant":{relevant},"answerable":{answerable}}}"#)
+            format!(
+                r#"{{"id":"q{at}","question":"q","lang":"{lang}","relevant":{relevant},"answerable":{answerable}}}"#
+            )
         };
         let lines: Vec<String> = (0..count).map(line).collect();
         std::fs::write(folder.path().join("questions.jsonl"), lines.join("\n")).unwrap();

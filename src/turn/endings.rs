@@ -31,9 +31,8 @@ impl Turn<'_> {
         let lang = self.question.lang;
         let foreign = best.document.lang != lang;
         let started = Instant::now();
-        let preface = shelf
-            .notice_for(&self.retrieved, lang, self.asked.day)
-            .map(|notice| answer::preface(&notice, lang));
+        let preface =
+            shelf.notice_for(&self.retrieved, lang, self.asked.day).map(|notice| answer::preface(&notice, lang));
         let composed = if foreign { None } else { self.compose(preface.as_ref()).await };
         let mode = if composed.is_some() { Mode::Composed } else { Mode::Verbatim };
         let mut answered = composed.unwrap_or_else(|| answer::verbatim(&best.document, best.passage));
@@ -111,7 +110,12 @@ impl Turn<'_> {
     }
 
     /// A card, and a person. `danger` is the situation that the case is filed under.
-    pub(super) async fn card_to_person_for(&mut self, situation: &str, code: Code, danger: Option<&str>) -> Result<Reply> {
+    pub(super) async fn card_to_person_for(
+        &mut self,
+        situation: &str,
+        code: Code,
+        danger: Option<&str>,
+    ) -> Result<Reply> {
         let card = self.find_card(situation)?;
         let answered = answer::verbatim(&card, None);
         let mut reply = self.hand_off(code, Some((Mode::Card, answered))).await?;

@@ -174,7 +174,10 @@ async fn a_new_message_cancels_the_answer_and_its_generator() {
     let messages = composing.stand.bot.store().messages(conversation, 0).await.unwrap();
     let said: Vec<Role> = messages.iter().map(|message| message.role).collect();
     assert_eq!(said, [Role::Customer, Role::Customer, Role::Bot], "one answer to both");
-    assert_eq!((messages[2].text.as_str(), reply.text.as_str()), ("It goes back to the card.", "It goes back to the card."));
+    assert_eq!(
+        (messages[2].text.as_str(), reply.text.as_str()),
+        ("It goes back to the card.", "It goes back to the card.")
+    );
     // A reader knows which sentences are void: they name a message before the one that the last step names.
     let steps = composing.events(conversation, "step").await;
     assert_eq!(steps.last().unwrap().json["message"], 2);

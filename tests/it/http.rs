@@ -105,9 +105,8 @@ impl Server {
             judge: judge(),
             shelf: options.shelf,
         };
-        let (stand, listener) = runtime.block_on(async {
-            (Stand::of(parts).await, tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap())
-        });
+        let (stand, listener) = runtime
+            .block_on(async { (Stand::of(parts).await, tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap()) });
         let (stop, stopped) = oneshot::channel::<()>();
         let (store, address) = (stand.bot.store().clone(), listener.local_addr().unwrap());
         let served = runtime.spawn(http::serve(stand.bot.clone(), settings, listener, async {

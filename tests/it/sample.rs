@@ -55,7 +55,12 @@ pub fn documents() -> Vec<Document> {
             "When do loyalty points expire?",
             "Points expire 18 months after they were earned.",
         ),
-        document("refund-time", customer, REFUND, "A refund arrives in 5 days. It has no fee. It goes back to the card."),
+        document(
+            "refund-time",
+            customer,
+            REFUND,
+            "A refund arrives in 5 days. It has no fee. It goes back to the card.",
+        ),
         document(
             "markup",
             customer,
@@ -109,13 +114,8 @@ impl Stand {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("deskhand.sqlite"), &StoreOptions::default()).await.unwrap();
         let start = |model: Box<dyn Embed>| Embedder::start(model, 64).unwrap();
-        let bot = Bot::new(
-            store.clone(),
-            parts.embedder.map(start),
-            parts.generator,
-            Guard::rules_only(),
-            parts.policy,
-        );
+        let bot =
+            Bot::new(store.clone(), parts.embedder.map(start), parts.generator, Guard::rules_only(), parts.policy);
         let embedder = parts.documents_embedder.map(start);
         let (dims, fingerprint) = match &embedder {
             Some(embedder) => (embedder.abilities().dims, embedder.abilities().fingerprint.clone()),
@@ -132,13 +132,8 @@ impl Stand {
                 on_progress: &|_, _| {},
             };
             let published = press.replace_all(documents()).await.unwrap();
-            let shelf = Shelf::new(
-                published.generation,
-                published.documents,
-                index.clone(),
-                published.statistics,
-                parts.judge,
-            );
+            let shelf =
+                Shelf::new(published.generation, published.documents, index.clone(), published.statistics, parts.judge);
             bot.put_on_shelf(Some(Arc::new(shelf)));
         }
         Stand { bot, _folder: folder }

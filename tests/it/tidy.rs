@@ -112,7 +112,9 @@ fn first_words(list: &str) -> Vec<String> {
 
 fn row_of(room: &str) -> usize {
     ROWS.iter().position(|row| row.contains(&room)).unwrap_or_else(|| {
-        panic!("`{room}` is in no row: a new room needs a question that no other room answers, and a place in the drawing")
+        panic!(
+            "`{room}` is in no row: a new room needs a question that no other room answers, and a place in the drawing"
+        )
     })
 }
 
@@ -127,7 +129,9 @@ fn what_one_room_knows_no_other_names() {
         for (word, home) in NAMED {
             let pattern = Regex::new(word).unwrap();
             let named = pattern.find(&source.code).filter(|_| source.room != home && source.room != "lib");
-            found.extend(named.map(|named| format!("{}: `{}` belongs to {home}", source.path.display(), named.as_str())));
+            found.extend(
+                named.map(|named| format!("{}: `{}` belongs to {home}", source.path.display(), named.as_str())),
+            );
         }
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
@@ -149,7 +153,9 @@ fn arrows_between_rooms_point_one_way() {
 /// The guard itself: it sees what it must not let pass.
 #[test]
 fn a_broken_arrow_would_be_seen() {
-    let code = code_of("use crate::{\n    error::{self, Error},\n    http::serve,\n};\n// crate::desk\nlet x = crate::cli::main();\n#[cfg(test)]\nmod tests {\n use crate::eval;");
+    let code = code_of(
+        "use crate::{\n    error::{self, Error},\n    http::serve,\n};\n// crate::desk\nlet x = crate::cli::main();\n#[cfg(test)]\nmod tests {\n use crate::eval;",
+    );
     assert_eq!(rooms_used(&code), ["error", "http", "cli"]);
     assert!(is_allowed("turn", "index") && is_allowed("desk", "turn") && is_allowed("cli", "http"));
     assert!(!is_allowed("turn", "http") && !is_allowed("index", "turn") && !is_allowed("turn", "desk"));

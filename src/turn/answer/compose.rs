@@ -303,7 +303,8 @@ mod tests {
     #[tokio::test]
     async fn each_sentence_cites_the_piece_that_holds_it_up() {
         let generator =
-            Generator::start(Box::new(ScriptedGenerator::replies(["It has no fee. Cards cost 9 dollars."])), 1).unwrap();
+            Generator::start(Box::new(ScriptedGenerator::replies(["It has no fee. Cards cost 9 dollars."])), 1)
+                .unwrap();
         let mut cited = Vec::new();
         let mut say = |_: &str, citation: Option<&Citation>| cited.push(citation.unwrap().quote.clone());
         let evidence = [evidence_of(Lang::En, "Cards cost 9 dollars."), evidence_of(Lang::En, ENGLISH)];
