@@ -300,7 +300,7 @@ pub(super) async fn eval_add(data: &Path, options: EvalAdd) -> Result<ExitCode> 
     let folder = suite_folder(&options.to).unwrap_or_else(|_| PathBuf::from(&options.to));
     std::fs::create_dir_all(&folder).map_err(Error::file("making the folder", &folder))?;
     add::append(&folder, &question)?;
-    println!("{}", json(&question)?);
+    println!("{}", serde_json::to_string(&question).map_err(Error::outside("writing the question"))?);
     eprintln!("added to {}; its label: {}", folder.join(add::FILE).display(), question.note);
     Ok(ExitCode::SUCCESS)
 }

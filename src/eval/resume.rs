@@ -43,7 +43,8 @@ impl Resume {
         // A last line without its end was cut while it was written.
         let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
         let mut lines = whole.lines();
-        if let Some(first) = lines.next() {
+        // A file of another kind is never cut, not even one without a line.
+        if let Some(first) = lines.next().or(Some(text.as_str()).filter(|text| !text.is_empty())) {
             let found: Option<Head> = serde_json::from_str(first).ok();
             if found.as_ref() != Some(&head) {
                 let found = found.map_or("another file".to_owned(), |found| format!("a run with {}", found.made_with));
@@ -118,7 +119,9 @@ mod tests {
         let refused = Resume::open(&path, "k2").unwrap_err().to_string();
         assert!(refused.contains("a run with k1") && refused.contains("one with k2"), "{refused}");
         assert_eq!(std::fs::read(&path).unwrap(), before);
-        std::fs::write(&path, "something else\n").unwrap();
-        assert!(Resume::open(&path, "k1").is_err());
+        for other in ["something else\n", "without an end"] {
+            std::fs::write(&path, other).unwrap();
+            assert!(Resume::open(&path, "k1").is_err() && std::fs::read(&path).unwrap() == other.as_bytes());
+        }
     }
 }

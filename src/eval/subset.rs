@@ -58,7 +58,7 @@ mod tests {
     fn suite(count: usize) -> Suite {
         let folder = tempfile::tempdir().unwrap();
         let line = |at: usize| {
-            let (lang, answerable) = (if at % 4 == 0 { "zh" } else { "en" }, at % 5 != 0);
+            let (lang, answerable) = (if at.is_multiple_of(4) { "zh" } else { "en" }, !at.is_multiple_of(5));
             let relevant = if answerable { r#"["d"]"# } else { "[]" };
             format!(
                 r#"{{"id":"q{at}","question":"q","lang":"{lang}","relevant":{relevant},"answerable":{answerable}}}"#

@@ -181,7 +181,7 @@ fn synthetic(number: usize, plan: &Plan, random: &mut StdRng) -> Point {
         revision: "1".into(),
         lang: Lang::ALL[number % 2],
         kind: Kind::Faq,
-        audience: if number / 2 % 20 == 0 { Audience::Agent } else { Audience::Customer },
+        audience: if (number / 2).is_multiple_of(20) { Audience::Agent } else { Audience::Customer },
         tags: vec![format!("topic-{}", number % 20)],
         product: None,
         valid_from: None,
