@@ -144,6 +144,7 @@ pub struct Judge {
 pub struct Answer {
     pub composed: bool,
     pub limit_tokens: usize,
+    pub slots: usize,
 }
 
 /// `[store]`
@@ -203,6 +204,7 @@ const RANGES: &[(&str, f64, f64)] = &[
     ("model.queue_limit", 1.0, 1_000_000.0),
     ("answer.limit_tokens", 16.0, 2048.0),
     ("store.retention_days", 0.0, 36_500.0),
+    ("answer.slots", 1.0, 1000.0),
 ];
 
 /// Which words a key takes.

@@ -14,8 +14,9 @@
 //! | [`eval`] | Are we good? |
 //! | [`cli`], [`config`], [`error`] | What was typed, what it means, what went wrong |
 //!
-//! Arrows point one way: `cli`, `http`, `eval` -> `turn`, `knowledge`, `desk` -> `safety`, `model`, `index`,
-//! `store` -> `error`. Invariants: text reaches a sink only as [`safety::Masked`]; a failed search is an error,
+//! Arrows point one way: `cli` -> `http`, `eval` -> `turn`, `knowledge`, `desk` -> `model`, `index`, `store` -> `config`,
+//! `safety`, `words`, `error`; `desk` also uses `turn` and `knowledge`, and documents (`words`) are made of masked text (`safety`)
+//! with spans. `tests/it/tidy.rs` holds `src/` to it. Invariants: text reaches a sink only as [`safety::Masked`]; a failed search is an error,
 //! never "no passages"; the eval suite, the test page and the live chat run the same [`turn::Bot::turn`].
 
 pub mod turn;

@@ -3,16 +3,18 @@
 #![expect(clippy::print_stdout, reason = "this is where answers are printed")]
 
 use std::{
-    io::{IsTerminal, Read as _},
+    io::{IsTerminal, Read as _, Write},
     path::{Path, PathBuf},
     process::ExitCode,
     time::Instant,
 };
 
 use jiff::Zoned;
+use tokio::task::{JoinError, JoinHandle};
+use uuid::Uuid;
 
 use super::{
-    AdminCommand, Command, EvalCommand, ModelsCommand, ReportCommand, measure,
+    AdminCommand, Command, EvalCommand, ModelsCommand, ReportCommand, bench, measure,
     open::{Deskhand, Wanted, faults},
     upkeep,
 };
@@ -22,6 +24,7 @@ use crate::{
     http,
     knowledge::read::{self, Read},
     model::{files::Models, progress::Progress},
+    store::Store,
     turn::reply::Reply,
 };
 
@@ -38,7 +41,7 @@ pub(super) async fn run(command: Command, data: PathBuf, settings: Settings) -> 
         Command::Eval(EvalCommand::Calibrate(options)) => measure::eval_calibrate(&data, settings, options).await,
         Command::Eval(EvalCommand::Add(options)) => measure::eval_add(&data, options).await,
         Command::Eval(EvalCommand::Bless { json, baseline, why }) => measure::eval_bless(&json, &baseline, &why),
-        Command::Bench(bench) => measure::bench(settings, bench).await,
+        Command::Bench(command) => bench::run(settings, command).await,
         Command::Models(command) => models(&settings, command),
         Command::Admin(AdminCommand::Config) => {
             print!("{}", config::DEFAULTS);
@@ -71,7 +74,7 @@ async fn ask(
     settings: Settings,
     question: Option<String>,
     json: bool,
-    conversation: Option<uuid::Uuid>,
+    conversation: Option<Uuid>,
 ) -> Result<ExitCode> {
     let question = match question {
         Some(question) => question,
@@ -94,14 +97,52 @@ async fn ask(
         println!("A person has this conversation; your message was added to it.");
         return Ok(ExitCode::SUCCESS);
     };
-    let reply = turn.await.map_err(|_| Error::Stopped("the turn"))?.ok_or(Error::Stopped("the turn"))?;
+    let mut out = std::io::stdout();
+    let aloud = !json && out.is_terminal();
+    let (reply, printed) = if aloud {
+        print_while_it_runs(&deskhand.store, id, accepted.message, turn, &mut out).await?
+    } else {
+        (ended(turn.await)?, String::new())
+    };
     if json {
         println!("{}", serde_json::to_string(&reply).map_err(Error::outside("writing the reply"))?);
     } else {
-        print_reply(&reply);
+        print_reply(&reply, &printed);
     }
     deskhand.close().await?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn ended(turn: std::result::Result<Option<Reply>, JoinError>) -> Result<Reply> {
+    turn.ok().flatten().ok_or(Error::Stopped("the turn"))
+}
+
+/// Prints the sentences of the answer to `message` as they come; returns the reply and what of it was printed. Hears them
+/// as the chat page does: as events of the conversation.
+async fn print_while_it_runs(
+    store: &Store,
+    conversation: Uuid,
+    message: i64,
+    mut turn: JoinHandle<Option<Reply>>,
+    out: &mut impl Write,
+) -> Result<(Reply, String)> {
+    let mut changes = store.changes();
+    let (mut after, mut printed) = (0, String::new());
+    loop {
+        for event in store.events(conversation, after).await? {
+            after = event.seq;
+            if event.kind == "sentence" && event.json["message"] == message {
+                let text = event.json["text"].as_str().unwrap_or_default();
+                printed.push_str(text);
+                let written = write!(out, "{text}").and_then(|()| out.flush());
+                written.map_err(Error::outside("writing to the terminal"))?;
+            }
+        }
+        tokio::select! {
+            reply = &mut turn => return Ok((ended(reply)?, printed)),
+            _ = changes.recv() => {} // Whatever was missed: the events are read again.
+        }
+    }
 }
 
 fn from_stdin() -> Result<String> {
@@ -120,8 +161,12 @@ fn from_stdin() -> Result<String> {
     })
 }
 
-fn print_reply(reply: &Reply) {
-    println!("{}", reply.text);
+/// Prints a reply of which `printed` stands on the terminal already.
+fn print_reply(reply: &Reply, printed: &str) {
+    match reply.text.strip_prefix(printed) {
+        Some(rest) => println!("{rest}"),
+        None => println!("\n\n{}", reply.text),
+    }
     for (at, offer) in reply.offers.iter().enumerate() {
         println!("  {}. {}", at + 1, offer.title);
     }
@@ -134,7 +179,7 @@ fn print_reply(reply: &Reply) {
     if let Some(case) = &reply.case {
         println!("\n--- the case, as the agent reads it ---\n{}", case.text.trim_end());
     }
-    let total: f64 = reply.steps.iter().map(|step| step.ms).sum();
+    let total = reply.steps.iter().find(|step| step.step == "whole").map_or(0.0, |whole| whole.ms);
     println!(
         "\n({} · {} · confidence {:.2} · {total:.0} ms · conversation {})",
         word(&reply.outcome),

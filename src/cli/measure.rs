@@ -1,4 +1,4 @@
-//! `eval` and `bench`: measuring from the command line.
+//! `eval`: how good are the answers?
 
 #![expect(clippy::print_stdout, reason = "this is where figures are printed")]
 
@@ -11,11 +11,9 @@ use std::{
 
 use clap::Args;
 use jiff::{Zoned, civil::Date};
+use sha2::{Digest, Sha256};
 
-use super::{
-    BenchCommand,
-    open::{Deskhand, Wanted, faults},
-};
+use super::open::{Deskhand, Wanted, faults};
 use crate::{
     config::Settings,
     error::{Error, Result},
@@ -25,24 +23,17 @@ use crate::{
         calibrate::{self, Row, Wanted as Aim},
         html,
         report::{JudgeDetails, Report},
+        resume::Resume,
         run::{self, Options},
         suite::{Ending, Suite},
     },
-    index,
     knowledge::{publish, read, sample},
-    model::{
-        bench, decode::Sampling, embedder::LocalEmbedder, files::Models, generator::LocalGenerator, progress::Progress,
-    },
-    safety,
     store::{Store, StoreOptions},
-    turn::{
-        asked::Asked,
-        judge::{FEATURES, Judge},
-    },
+    turn::judge::{FEATURES, Judge},
 };
 
 /// Suites are read on this day, so that a notice in force stays in force.
-const SUITE_DAY: Date = Date::constant(2026, 11, 22);
+pub(super) const SUITE_DAY: Date = Date::constant(2026, 11, 22);
 
 /// Options of `deskhand eval run`.
 #[derive(Debug, Args)]
@@ -65,6 +56,15 @@ pub struct EvalRun {
     /// Compose answers with the generator too
     #[arg(long)]
     pub generate: bool,
+    /// Ask only so many of the questions: each language and kind in its share, drawn by `--seed`
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Draws the questions of `--limit`
+    #[arg(long, default_value_t = 1, requires = "limit")]
+    pub seed: u64,
+    /// Keep every finished question in FILE, and do not ask again what an earlier run like this one has left there
+    #[arg(long, value_name = "FILE", conflicts_with = "cross_validate")]
+    pub resume: Option<PathBuf>,
     /// Write every figure and every question
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -116,15 +116,16 @@ pub struct EvalAdd {
 }
 
 /// A suite's bot on a data folder of its own, which goes away with it.
-struct Stage {
-    deskhand: Deskhand,
+pub(super) struct Stage {
+    pub(super) deskhand: Deskhand,
     suite: Suite,
     knowledge: String,
     _folder: tempfile::TempDir,
 }
 
 impl Stage {
-    async fn set(mut settings: Settings, suite: Suite, generate: bool) -> Result<Stage> {
+    /// Publishes the suite's documents, or the sample's where it names none. With `generate` answers are composed.
+    pub(super) async fn set(mut settings: Settings, suite: Suite, generate: bool) -> Result<Stage> {
         settings.answer.composed = generate;
         let folder = tempfile::tempdir().map_err(Error::outside("making a temporary folder"))?;
         let wanted = Wanted { generator: generate, sample: false, progress: true, shared_vectors: true };
@@ -173,16 +174,29 @@ pub(super) async fn eval_run(settings: Settings, options: EvalRun) -> Result<Exi
         (Some(name), ..) => Suite::from_folder(&suite_folder(name)?)?,
         _ => return Err(Error::invalid("the suite", "none", "a suite, or --knowledge and --questions")),
     };
+    let suite = match options.limit {
+        Some(limit) => suite.limited_to(limit, options.seed),
+        None => suite,
+    };
+    let generator = if options.generate { settings.model.generator.clone() } else { "none".to_owned() };
     let stage = Stage::set(settings, suite, options.generate).await?;
     let run_options = Options { day: SUITE_DAY, progress: true };
     let mut bot = stage.deskhand.bot.clone();
     let mut kind = "default";
+    let mut facts = BTreeMap::from([
+        ("fingerprint".to_owned(), stage.deskhand.fingerprint()),
+        ("knowledge".to_owned(), stage.knowledge.clone()),
+        ("generator".to_owned(), generator),
+    ]);
     if let Some(path) = &options.judge {
         let json = std::fs::read_to_string(path).map_err(Error::file("reading", path))?;
+        facts.insert("judge".to_owned(), hex::encode(&Sha256::digest(&json)[..8]));
         bot = bot.with_judge(Judge::parse(&json)?);
         kind = "file";
     }
-    let mut ran = run::run(&bot, &stage.suite, &run_options).await?;
+    let made_with = facts.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ");
+    let mut resume = options.resume.as_ref().map(|path| Resume::open(path, &made_with)).transpose()?;
+    let mut ran = run::run(&bot, &stage.suite, &run_options, resume.as_mut()).await?;
     if options.cross_validate {
         let rows: Vec<Row> = ran.records.iter().filter_map(Row::of).collect();
         let crossed = calibrate::cross_validate(&rows, &stage.aim(0.01, "cross-validated".to_owned()))?;
@@ -192,7 +206,7 @@ pub(super) async fn eval_run(settings: Settings, options: EvalRun) -> Result<Exi
             .map(|judge| run::judge_of(judge).map(|judge| bot.with_judge(judge)))
             .collect::<Result<Vec<_>>>()?;
         let folds = run::fold_of_questions(&ran.records, &crossed.fold_of);
-        ran = run::run_by_fold(&bots, &folds, &stage.suite, &run_options).await?;
+        ran = run::run_by_fold(&bots, &folds, &stage.suite, &run_options, None).await?;
         kind = "cross-validated";
     }
     let details = JudgeDetails {
@@ -201,10 +215,10 @@ pub(super) async fn eval_run(settings: Settings, options: EvalRun) -> Result<Exi
     };
     let mut report = Report::new(&stage.suite, ran.records, kind, details, ran.how).with_cases(ran.cases);
     report.unknown_documents = ran.unknown_documents;
-    report.how.facts.extend(BTreeMap::from([
-        ("fingerprint".to_owned(), stage.deskhand.fingerprint()),
-        ("knowledge".to_owned(), stage.knowledge.clone()),
-    ]));
+    report.how.facts.extend(facts);
+    if let Some(limit) = options.limit {
+        report.how.facts.insert("limit".to_owned(), format!("{limit} questions, seed {}", options.seed));
+    }
     if let Some(path) = &options.baseline {
         let json = std::fs::read_to_string(path).map_err(Error::file("reading", path))?;
         let before: Report = serde_json::from_str(&json).map_err(|error| {
@@ -241,7 +255,7 @@ pub(super) async fn eval_calibrate(data: &Path, settings: Settings, options: Eva
     let suite = Suite::from_folder(&suite_folder(&options.suite)?)?;
     let stage = Stage::set(settings, suite, false).await?;
     let run_options = Options { day: SUITE_DAY, progress: true };
-    let ran = run::run(&stage.deskhand.bot, &stage.suite, &run_options).await?;
+    let ran = run::run(&stage.deskhand.bot, &stage.suite, &run_options, None).await?;
     let of_split = |split: &str| -> Vec<Row> {
         let wanted: std::collections::BTreeSet<&str> = stage
             .suite
@@ -286,7 +300,7 @@ pub(super) async fn eval_add(data: &Path, options: EvalAdd) -> Result<ExitCode> 
     let folder = suite_folder(&options.to).unwrap_or_else(|_| PathBuf::from(&options.to));
     std::fs::create_dir_all(&folder).map_err(Error::file("making the folder", &folder))?;
     add::append(&folder, &question)?;
-    println!("{}", json(&question)?);
+    println!("{}", serde_json::to_string(&question).map_err(Error::outside("writing the question"))?);
     eprintln!("added to {}; its label: {}", folder.join(add::FILE).display(), question.note);
     Ok(ExitCode::SUCCESS)
 }
@@ -315,95 +329,4 @@ fn suite_folder(name: &str) -> Result<PathBuf> {
         .into_iter()
         .find(|folder| folder.is_dir())
         .ok_or_else(|| Error::NotFound { what: "suite", id: name.to_owned() })
-}
-
-pub(super) async fn bench(settings: Settings, bench: BenchCommand) -> Result<ExitCode> {
-    let print = |json: bool, report: serde_json::Value| {
-        if json {
-            println!("{report}");
-        } else {
-            println!("{report:#}");
-        }
-        Ok(ExitCode::SUCCESS)
-    };
-    match bench {
-        BenchCommand::Embed(options) => {
-            let path = Models::from_env()?.fetch(&settings.model.embedder, &Progress::stderr())?;
-            let report = bench::embed(&mut LocalEmbedder::load(&path)?, options.runs, 256)?;
-            print(options.json, json(&report)?)
-        }
-        BenchCommand::Generate(options) => {
-            let path = Models::from_env()?.fetch(&settings.model.generator, &Progress::stderr())?;
-            let report =
-                bench::generate(&mut LocalGenerator::load(&path, 4096, Sampling::Greedy)?, options.runs.min(10), 64)?;
-            print(options.json, json(&report)?)
-        }
-        BenchCommand::Search(options) => {
-            let folder = tempfile::tempdir().map_err(Error::outside("making a temporary folder"))?;
-            let plan = index::bench::Plan {
-                points: options.points,
-                searches: options.runs.max(1),
-                ..index::bench::Plan::default()
-            };
-            let report = index::bench::run(folder.path(), plan).await?;
-            print(options.json, json(&report)?)
-        }
-        BenchCommand::Turn(options) => {
-            let report = bench_turns(settings, options.runs).await?;
-            print(options.json, report)
-        }
-    }
-}
-
-/// Whole turns over the sample's own titles, one at a time.
-async fn bench_turns(settings: Settings, runs: usize) -> Result<serde_json::Value> {
-    let stage = Stage::set(settings, Suite::default(), false).await?;
-    let mut questions: Vec<String> = stage
-        .deskhand
-        .bot
-        .shelf()
-        .into_iter()
-        .flat_map(|shelf| {
-            shelf
-                .documents()
-                .flat_map(|document| document.aliases.iter().map(|alias| alias.as_str().to_owned()))
-                .collect::<Vec<_>>()
-        })
-        .collect();
-    questions.sort();
-    let mut times: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    for at in 0..runs + 20 {
-        let asked = Asked {
-            conversation: "bench".to_owned(),
-            message: 1,
-            text: safety::mask(&questions[at * 7919 % questions.len()]),
-            choice: None,
-            history: Vec::new(),
-            lang: None,
-            day: SUITE_DAY,
-        };
-        let started = Instant::now();
-        let reply = stage.deskhand.bot.turn(asked).await;
-        if at < 20 {
-            continue;
-        }
-        let outcome = format!("turn_{}", super::commands::word(&reply.outcome));
-        times.entry(outcome).or_default().push(started.elapsed().as_secs_f64() * 1000.0);
-        for step in reply.steps {
-            times.entry(step.step).or_default().push(step.ms);
-        }
-    }
-    let percentile = |values: &[f64], percent: f64| crate::eval::intervals::percentile(values, percent);
-    let steps: BTreeMap<String, serde_json::Value> = times
-        .into_iter()
-        .map(|(step, values)| (step, serde_json::json!({ "n": values.len(), "p50_ms": percentile(&values, 50.0), "p99_ms": percentile(&values, 99.0) })))
-        .collect();
-    stage.deskhand.close().await?;
-    Ok(
-        serde_json::json!({ "what": format!("{runs} turns on the sample knowledge, one at a time, after 20 warm-ups"), "steps": steps }),
-    )
-}
-
-fn json(report: &impl serde::Serialize) -> Result<serde_json::Value> {
-    serde_json::to_value(report).map_err(Error::outside("writing the figures"))
 }

@@ -1,5 +1,7 @@
 //! What was typed, and what it runs. The only room that prints to stdout.
 
+mod bench;
+
 mod commands;
 
 mod measure;
@@ -16,6 +18,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     config::Settings,
     error::{self, Cause, Error, Fault, Result},
+    index::QUIET_ENGINE,
 };
 
 /// Customer support that answers from your own documents, and hands over to a person when it is not sure enough.
@@ -90,7 +93,7 @@ reason; the rest goes in, and the exit code is 4."
     Eval(EvalCommand),
     /// Measure how fast the parts are
     #[command(subcommand)]
-    Bench(BenchCommand),
+    Bench(bench::BenchCommand),
     /// List, fetch and check model weights
     #[command(subcommand)]
     Models(ModelsCommand),
@@ -130,31 +133,6 @@ enum EvalCommand {
         #[arg(long)]
         why: String,
     },
-}
-
-#[derive(Debug, Subcommand)]
-enum BenchCommand {
-    /// Embed questions one by one and passages in batches
-    Embed(BenchOptions),
-    /// Generate text
-    Generate(BenchOptions),
-    /// Whole turns on the sample knowledge
-    Turn(BenchOptions),
-    /// Search 100,000 synthetic points
-    Search(BenchOptions),
-}
-
-#[derive(Debug, Args)]
-struct BenchOptions {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-    /// Runs to measure
-    #[arg(long, default_value_t = 100)]
-    runs: usize,
-    /// Points for `search`
-    #[arg(long, default_value_t = 100_000)]
-    points: usize,
 }
 
 #[derive(Debug, Subcommand)]
@@ -318,11 +296,11 @@ fn is_taken(cause: &Cause) -> bool {
     cause.downcast_ref::<std::io::Error>().is_some_and(|cause| cause.kind() == ErrorKind::AddrInUse)
 }
 
-/// Logs go to stderr: stdout is for answers. `quiet` keeps a one-shot command to warnings. The index engine warns about
-/// its own start at every shard; it is heard when the level names it.
+/// Logs go to stderr: stdout is for answers. `quiet` keeps a one-shot command to warnings. The index engine is heard when
+/// the level names it.
 fn start_log(settings: &Settings, quiet: bool) -> Result<()> {
     let level = if quiet { "warn" } else { settings.log.level.as_str() };
-    let filter = EnvFilter::try_new(format!("qdrant_edge=error,{level}")).map_err(|_| {
+    let filter = EnvFilter::try_new(format!("{QUIET_ENGINE},{level}")).map_err(|_| {
         Error::Settings(vec![format!(
             "  log.level: found `{level}`, expected a level such as info, or info,deskhand::turn=debug"
         )])

@@ -33,8 +33,6 @@ use crate::{
 const DATABASE: &str = "deskhand.sqlite";
 /// Context kept free for composed answers, in tokens.
 const GENERATOR_TOKENS: usize = 4096;
-/// Composed answers that may wait; more are quoted instead.
-const GENERATOR_QUEUE: usize = 8;
 
 /// Everything that a command works with.
 pub struct Deskhand {
@@ -288,10 +286,10 @@ async fn load_embedder(settings: &Settings, progress: &Progress) -> Result<Optio
 }
 
 async fn load_generator(settings: &Settings, progress: &Progress) -> Result<Generator> {
-    let (name, progress) = (settings.model.generator.clone(), *progress);
+    let (name, slots, progress) = (settings.model.generator.clone(), settings.answer.slots, *progress);
     blocking(move || {
         let model = load(&name, &progress, |path| LocalGenerator::load(path, GENERATOR_TOKENS, Sampling::Greedy))?;
-        Generator::start(Box::new(model), GENERATOR_QUEUE)
+        Generator::start(Box::new(model), slots)
     })
     .await
 }

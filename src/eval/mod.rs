@@ -19,6 +19,10 @@ pub mod record;
 
 pub mod run;
 
+pub mod resume;
+
+mod subset;
+
 pub mod answers;
 
 pub mod cases;

@@ -196,6 +196,7 @@ impl Report {
         }
         if let Some(comparison) = &self.comparison {
             line(format!("\n## Against the baseline: {} flips\n", comparison.flips.len()));
+            line(change_table(comparison));
             for failure in &comparison.failures {
                 line(format!("- fails: {failure}"));
             }
@@ -220,6 +221,19 @@ fn case_table(cases: &CaseFigures) -> String {
         lines.push(format!("| {name} | {} | {} | {} |", show(rate.value), between(rate.interval), rate.n));
     }
     lines.join("\n")
+}
+
+/// Every figure before and after on the common questions, and the paired interval of the difference.
+fn change_table(comparison: &Comparison) -> String {
+    let head = format!(
+        "{} common questions\n\n| figure | before | now | 95% interval of the difference |\n| --- | ---: | ---: | --- |",
+        comparison.common
+    );
+    let rows = comparison.changes.iter().map(|change| {
+        let difference = change.difference.map_or(String::new(), |of| format!("{:+.3} to {:+.3}", of.low, of.high));
+        format!("| {} | {} | {} | {difference} |", change.figure, show(change.before), show(change.after))
+    });
+    std::iter::once(head).chain(rows).collect::<Vec<_>>().join("\n") + "\n"
 }
 
 /// An interval in words; empty where there is none.
@@ -404,6 +418,10 @@ pub(crate) mod tests {
         let page = report().markdown();
         assert!(page.contains("| recall_at_1 | 0.800 |") && page.contains("&lt;script>"), "{page}");
         assert!(!page.contains("<script"));
+        assert!(
+            page.contains("60 common questions") && page.contains("| recall_at_1 | 0.800 | 0.800 | +0.000 to +0.000 |"),
+            "{page}"
+        );
         assert!(page.contains("1 written cases") && page.contains("| slot_recall | 0.333 |"), "{page}");
         assert_eq!(show(None), "–");
     }

@@ -15,15 +15,16 @@ use super::{
     blame::blame,
     calibrate::{Fitted, Row},
     cases::{CaseLabel, CaseRecord, SlotValue},
-    record::{Did, KEPT_RANKS, Label, Record},
+    record::{Checked, Did, KEPT_RANKS, Label, Record},
     report::How,
+    resume::Resume,
     suite::{Ending, Question, Role, Said, Suite},
 };
 use crate::{
     error::{Error, Result},
     safety,
     turn::{
-        Bot, Explanation,
+        Bot, Explanation, Policy,
         asked::{Asked, Choice, From, Past, PastReply},
         case::Case,
         judge::Judge,
@@ -59,33 +60,51 @@ pub struct Ran {
     pub unknown_documents: Vec<String>,
 }
 
-/// Asks `bot` every question of the suite.
+/// Asks `bot` every question of the suite that `resume` does not know yet, and keeps each there as soon as it is answered.
 ///
 /// # Errors
-/// When no knowledge is in force: figures about an empty shelf would mislead.
-pub async fn run(bot: &Bot, suite: &Suite, options: &Options) -> Result<Ran> {
+/// When no knowledge is in force (figures about an empty shelf would mislead), or a record cannot be kept.
+pub async fn run(bot: &Bot, suite: &Suite, options: &Options, resume: Option<&mut Resume>) -> Result<Ran> {
     let fold_of = vec![0; suite.questions.len()];
-    run_by_fold(std::slice::from_ref(bot), &fold_of, suite, options).await
+    run_by_fold(std::slice::from_ref(bot), &fold_of, suite, options, resume).await
 }
 
 /// Asks each question of the bot whose judge has not seen its document: `fold_of` gives each question's bot.
 ///
 /// # Errors
 /// As [`run`], and when `fold_of` does not fit the suite and the bots.
-pub async fn run_by_fold(bots: &[Bot], fold_of: &[usize], suite: &Suite, options: &Options) -> Result<Ran> {
+pub async fn run_by_fold(
+    bots: &[Bot],
+    fold_of: &[usize],
+    suite: &Suite,
+    options: &Options,
+    mut resume: Option<&mut Resume>,
+) -> Result<Ran> {
     if fold_of.len() != suite.questions.len() || fold_of.iter().any(|fold| *fold >= bots.len()) {
         let found = format!("{} folds for {} questions and {} bots", fold_of.len(), suite.questions.len(), bots.len());
         return Err(Error::invalid("the folds", found, "one fold per question, one bot per fold"));
     }
     let unknown_documents = unknown_documents(bots, suite)?;
+    let quoting = bots[0].with_policy(Policy { composed: false, ..bots[0].policy().clone() });
     for question in suite.questions.iter().cycle().take(WARM_UPS) {
-        bots[0].turn_explained(asked(question, options.day)).await;
+        quoting.turn_explained(asked(question, options.day)).await;
     }
     let started = (Timestamp::now(), Instant::now(), cpu_seconds());
     let progress = Progress::new(suite.questions.len(), options.progress);
     let mut records = Vec::with_capacity(suite.questions.len());
     for (question, fold) in suite.questions.iter().zip(fold_of) {
-        records.push(ask(&bots[*fold], question, options.day).await);
+        let known = resume.as_mut().and_then(|resume| resume.take(&question.id));
+        let record = match known {
+            Some(record) => record,
+            None => {
+                let record = ask(&bots[*fold], question, options.day).await;
+                if let Some(resume) = &mut resume {
+                    resume.keep(&record)?;
+                }
+                record
+            }
+        };
+        records.push(record);
         progress.one_more(records.len());
     }
     progress.end();
@@ -132,7 +151,8 @@ async fn ask(bot: &Bot, question: &Question, day: Date) -> Record {
     let started = Instant::now();
     let (reply, explanation) = bot.turn_explained(asked).await;
     let ms = started.elapsed().as_secs_f64() * 1000.0;
-    let checked = (reply.outcome == Outcome::Answer).then(|| check(bot, &reply, question, day));
+    let draft = explanation.draft.as_deref();
+    let checked = (reply.outcome == Outcome::Answer).then(|| check(bot, &reply, draft, question, day));
     let mut record = Record { label, did: did(reply, explanation, ms), checked, blame: None };
     record.blame = blame(&record);
     record
@@ -227,7 +247,7 @@ fn did(reply: Reply, explanation: Explanation, ms: f64) -> Did {
     }
 }
 
-fn check(bot: &Bot, reply: &Reply, question: &Question, day: Date) -> super::record::Checked {
+fn check(bot: &Bot, reply: &Reply, draft: Option<&str>, question: &Question, day: Date) -> Checked {
     let quotes: Vec<Quote> = reply
         .citations
         .iter()
@@ -245,7 +265,7 @@ fn check(bot: &Bot, reply: &Reply, question: &Question, day: Date) -> super::rec
         let same = document.revision == quote.revision && document.lang == quote.lang;
         same.then(|| document.body.as_str().to_owned())
     };
-    let sent = Sent { text: &reply.text, lang: reply.lang, draft: None, quotes: &quotes };
+    let sent = Sent { text: &reply.text, lang: reply.lang, draft, quotes: &quotes };
     answers::check(&sent, &question.nuggets, &stored)
 }
 

@@ -50,8 +50,10 @@ pub(super) struct After {
 /// The conversation's events: those after `after`, then each as it happens.
 ///
 /// `message` is `{from, text}` of the customer, an agent or the system (`joined`, `closed`, `handed_back`); `step` tells
-/// how far a turn is; `answer`, `offer` and `handoff` are replies. `replaced` is `{message, from, text}`: that message, by
-/// its place in the conversation, reads otherwise now, because a later one gave away a secret in it. Comments keep the connection open.
+/// how far a turn is and which message it answers; `sentence` is `{message, number, text, citation}`, the next checked piece of
+/// the answer to that message, and is void once a later `step` names another; `answer`, `offer` and `handoff` are
+/// replies, each whole. `replaced` is `{message, from, text}`: that message, by its place in the conversation, reads otherwise
+/// now, because a later one gave away a secret in it. Comments keep the connection open.
 #[utoipa::path(get, path = "/v1/conversations/{id}/events", tag = "chat",
     params(
         ("id" = String, Path),

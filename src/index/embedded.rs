@@ -27,15 +27,14 @@ use qdrant_edge::{SparseVector, VectorInternal};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::{
-    Bm25, BuildTimes, Cosine, Filter, Hit, Index, Marker, Opened, Point, Rebuild, Vector, check_points, check_vector,
-    columns,
+    Bm25, BuildTimes, Cosine, Filter, Hit, Index, Marker, Opened, Point, Rebuild, Vector,
     folder::{
         LOCK_FILE, LOG_FOLDER, New, OnDisk, bytes_of, copy, digest, need_space, read_marker, reader_name, remove,
         size_bytes, sweep, take_lock, write_marker,
     },
-    hit_of, rank,
+    payload::{columns, hit_of, vector_name},
+    point::{check_points, check_vector, rank},
     shard::{Building, Nearest, Shard, engine_filter, guarded, stored_vector},
-    vector_name,
 };
 use crate::{
     error::{Error, Result, chain},

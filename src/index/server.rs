@@ -25,8 +25,9 @@ use qdrant_client::{
 use uuid::Uuid;
 
 use super::{
-    ANY_PRODUCT, Bm25, Cosine, Filter, Hit, Index, Marker, Opened, Point, Rebuild, Vector, check_points, check_vector,
-    columns, damaged, day_number, field, hit_of, payload_of, rank, vector_name,
+    Bm25, Cosine, Filter, Hit, Index, Marker, Opened, Point, Rebuild, Vector,
+    payload::{ANY_PRODUCT, GRAPH_WIDTH, columns, damaged, day_number, field, hit_of, payload_of, vector_name},
+    point::{check_points, check_vector, rank},
 };
 use crate::{
     error::{Error, Result},
@@ -221,7 +222,7 @@ impl Server {
             .using(using)
             .limit(limit as u64)
             .with_payload(true)
-            .params(SearchParamsBuilder::default().exact(exact).hnsw_ef(super::GRAPH_WIDTH as u64).build());
+            .params(SearchParamsBuilder::default().exact(exact).hnsw_ef(GRAPH_WIDTH as u64).build());
         if let Some(filter) = engine_filter(filter) {
             request = request.filter(filter);
         }

@@ -11,7 +11,10 @@ use qdrant_edge::{
 };
 use serde_json::json;
 
-use super::{ANY_PRODUCT, Filter, GRAPH_WIDTH, Point, columns, damaged, day_number, field, payload_of, vector_name};
+use super::{
+    Filter, Point,
+    payload::{ANY_PRODUCT, GRAPH_WIDTH, columns, damaged, day_number, field, payload_of, vector_name},
+};
 use crate::{
     error::{Error, Result, chain},
     words::Lang,

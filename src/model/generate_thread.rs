@@ -1,19 +1,21 @@
-//! Who waits for the generator? One thread owns it; prompts wait in a short queue, text streams back as it comes.
+//! Who waits for the generator? One thread owns it; a reply has a slot from its request to its end, text streams back as it
+//! comes. Whoever drops a reply stops the thread's work on it at the next token, and frees its slot at once.
 
 use std::{ops::ControlFlow, sync::Arc};
 
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::{Generate, GenerateAbilities, Prompt, Stop, decode::Constraint};
 use crate::error::{Error, Result};
 
-const QUEUE: &str = "the generation queue";
+const SLOTS: &str = "the list of replies being generated";
 const THREAD: &str = "the generation thread";
 
 /// A handle to a generator on its own thread. Clones share the thread; it ends with the last of them.
 #[derive(Clone)]
 pub struct Generator {
-    queue: mpsc::Sender<Request>,
+    queue: mpsc::UnboundedSender<Request>,
+    slots: Arc<Semaphore>,
     limit: usize,
     abilities: Arc<GenerateAbilities>,
 }
@@ -41,6 +43,8 @@ pub enum Piece {
 pub struct Pieces {
     pieces: mpsc::UnboundedReceiver<Result<Piece>>,
     over: bool,
+    /// Given back at the end of the reply, or with the rest of it when it is dropped.
+    slot: Option<OwnedSemaphorePermit>,
 }
 
 struct Request {
@@ -49,27 +53,35 @@ struct Request {
 }
 
 impl Generator {
-    /// Moves the model to its thread. One reply is written at a time, `queue_limit` may wait; the next is [`Error::Busy`].
-    pub fn start(model: Box<dyn Generate>, queue_limit: usize) -> Result<Self> {
-        let limit = queue_limit.max(1);
-        let (queue, requests) = mpsc::channel(limit);
+    /// Moves the model to its thread. It writes one reply at a time; at most `slots` are written or wait, at least one.
+    pub fn start(model: Box<dyn Generate>, slots: usize) -> Result<Self> {
+        let limit = slots.max(1);
+        // Unbounded, but never longer than the slots and the dropped replies that the thread has yet to pass over.
+        let (queue, requests) = mpsc::unbounded_channel();
         let abilities = Arc::new(model.abilities());
         std::thread::Builder::new()
             .name("generator".into())
             .spawn(move || run(model, requests))
             .map_err(Error::outside("starting the generation thread"))?;
-        Ok(Generator { queue, limit, abilities })
+        Ok(Generator { queue, slots: Arc::new(Semaphore::new(limit)), limit, abilities })
     }
 
-    /// Starts a reply, or says at once that there is no place for it.
+    /// Starts a reply.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when every slot is taken, [`Error::Stopped`] when the thread is gone.
     pub fn start_reply(&self, ask: Ask) -> Result<Pieces> {
+        let slot = self.slots.clone().try_acquire_owned();
+        let slot = slot.map_err(|_| Error::Busy { what: SLOTS, limit: self.limit })?;
         // Unbounded, but never longer than `limit_tokens`: a slow reader must not hold up the thread.
         let (sender, pieces) = mpsc::unbounded_channel();
-        self.queue.try_send(Request { ask, pieces: sender }).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => Error::Busy { what: QUEUE, limit: self.limit },
-            mpsc::error::TrySendError::Closed(_) => Error::Stopped(THREAD),
-        })?;
-        Ok(Pieces { pieces, over: false })
+        self.queue.send(Request { ask, pieces: sender }).map_err(|_| Error::Stopped(THREAD))?;
+        Ok(Pieces { pieces, over: false, slot: Some(slot) })
+    }
+
+    /// Replies that may be asked for now.
+    pub fn free_slots(&self) -> usize {
+        self.slots.available_permits()
     }
 
     /// What the model is.
@@ -113,11 +125,14 @@ impl Pieces {
         // A thread that panicked closes the channel without an end.
         let piece = piece.unwrap_or(Err(Error::Stopped(THREAD)));
         self.over = !matches!(piece, Ok(Piece::Text(_)));
+        if self.over {
+            self.slot = None;
+        }
         piece
     }
 }
 
-fn run(mut model: Box<dyn Generate>, mut requests: mpsc::Receiver<Request>) {
+fn run(mut model: Box<dyn Generate>, mut requests: mpsc::UnboundedReceiver<Request>) {
     while let Some(Request { mut ask, pieces }) = requests.blocking_recv() {
         if pieces.is_closed() {
             continue; // Who left does not need an answer.
@@ -160,21 +175,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_queue_is_busy_and_dropping_cancels() {
+    async fn taken_slots_are_busy_and_dropping_a_reply_stops_it_and_frees_its_slot() {
         let (scripted, gate) = ScriptedGenerator::gated(["a b c d"]);
-        let generator = Generator::start(Box::new(scripted), 1).unwrap();
+        let words = scripted.words_said();
+        let generator = Generator::start(Box::new(scripted), 2).unwrap();
         let mut first = generator.start_reply(ask(10)).unwrap();
         gate.send(()).unwrap();
         assert_eq!(first.next().await.unwrap().unwrap(), Piece::Text("a ".into()));
         let second = generator.start_reply(ask(10)).unwrap();
-        assert!(matches!(generator.start_reply(ask(10)), Err(Error::Busy { limit: 1, .. })));
+        assert!(matches!(generator.start_reply(ask(10)), Err(Error::Busy { limit: 2, .. })));
         drop((first, second));
+        assert_eq!(generator.free_slots(), 2, "freed at once, whatever the thread is doing");
         // One step finds the first gone; the second is never begun; the third gets all its four steps.
         (0..5).for_each(|_| gate.send(()).unwrap());
-        while generator.queue.capacity() == 0 {
-            tokio::task::yield_now().await;
-        }
         let third = generator.start_reply(ask(10)).unwrap().whole().await.unwrap();
         assert_eq!(third, ("a b c d".into(), Stop::End));
+        assert_eq!(words.load(std::sync::atomic::Ordering::SeqCst), 6);
+    }
+
+    #[tokio::test]
+    async fn a_reply_that_is_over_has_given_its_slot_back() {
+        let generator = Generator::start(Box::new(ScriptedGenerator::replies(["a"])), 1).unwrap();
+        let mut pieces = generator.start_reply(ask(10)).unwrap();
+        while pieces.next().await.is_some() {}
+        assert_eq!(generator.free_slots(), 1);
     }
 }

@@ -2,7 +2,11 @@
 
 use std::{
     ops::ControlFlow,
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
 };
 
 use super::{
@@ -38,18 +42,24 @@ pub struct ScriptedGenerator {
     replies: Vec<String>,
     next: usize,
     gate: Option<mpsc::Receiver<()>>,
+    said: Arc<AtomicUsize>,
 }
 
 impl ScriptedGenerator {
     /// Gives these replies in turn.
     pub fn replies<const N: usize>(replies: [&str; N]) -> Self {
-        ScriptedGenerator { replies: replies.map(str::to_owned).to_vec(), next: 0, gate: None }
+        ScriptedGenerator { replies: replies.map(str::to_owned).to_vec(), next: 0, gate: None, said: Arc::default() }
     }
 
     /// The same, but waits for a signal before each word; goes on freely once the sender is dropped.
     pub fn gated<const N: usize>(replies: [&str; N]) -> (Self, mpsc::Sender<()>) {
         let (signal, gate) = mpsc::channel();
         (ScriptedGenerator { gate: Some(gate), ..ScriptedGenerator::replies(replies) }, signal)
+    }
+
+    /// Counts the words it says, for those who want to know whether it has stopped.
+    pub fn words_said(&self) -> Arc<AtomicUsize> {
+        self.said.clone()
     }
 }
 
@@ -70,6 +80,7 @@ impl Generate for ScriptedGenerator {
             if let Some(gate) = &self.gate {
                 let _ = gate.recv(); // A dropped sender opens the gate.
             }
+            self.said.fetch_add(1, Ordering::SeqCst);
             if on_text(word).is_break() {
                 return Ok(Stop::Cancelled);
             }

@@ -1,20 +1,14 @@
 //! The words of an answer: the approved text as it stands, or composed sentence by sentence from the evidence.
 //!
 //! Verbatim: a short document whole; of a long one the section, or the paragraphs, around the passage that was found,
-//! and its citation says that there is more. Composed: the generator writes, and every sentence passes [`ground`]
-//! before it is sent; one that is not held up ends the answer, and without a sentence left the approved text is sent.
+//! and its citation says that there is more. Composed: see [`compose`].
 
-use std::{ops::ControlFlow, sync::Arc};
+pub mod compose;
 
-use minijinja::context;
+use std::sync::Arc;
 
-use super::{ground, phrases::phrase, question::Question, reply::Citation, retrieve::Retrieved};
-use crate::{
-    error::{Error, Result},
-    model::{Ask, Generator, Message, Prompt, Speaker},
-    safety::{self, injection},
-    words::{Document, Kind, Lang, Span},
-};
+use super::{phrases::phrase, reply::Citation};
+use crate::words::{Document, Kind, Lang, Span};
 
 /// Longest text, in characters, that is quoted whole: about one screen of a phone. A Chinese character is as wide as two
 /// Latin ones.
@@ -34,6 +28,13 @@ pub struct Answered {
     pub citations: Vec<Citation>,
 }
 
+impl Answered {
+    /// This and then `next`, as one.
+    pub fn before(self, next: Answered) -> Answered {
+        Answered { text: self.text + &next.text, citations: self.citations.into_iter().chain(next.citations).collect() }
+    }
+}
+
 /// Quotes `document`: whole when it is short or a card, whose every line was approved to be read, else the part around
 /// `passage`.
 pub fn verbatim(document: &Arc<Document>, passage: Option<Span>) -> Answered {
@@ -48,108 +49,10 @@ pub fn verbatim(document: &Arc<Document>, passage: Option<Span>) -> Answered {
     Answered { text, citations: vec![citation] }
 }
 
-/// Puts a notice in force in front of an answer.
-pub fn with_notice(notice: &Arc<Document>, answered: Answered, lang: Lang) -> Answered {
+/// A notice in force, as it stands in front of an answer.
+pub fn preface(notice: &Arc<Document>, lang: Lang) -> Answered {
     let quoted = verbatim(notice, None);
-    let text = format!("**{}** {}\n\n{}", phrase(lang, "notice_prefix"), quoted.text, answered.text);
-    Answered { text, citations: quoted.citations.into_iter().chain(answered.citations).collect() }
-}
-
-/// What an answer may be composed from.
-#[derive(Debug, Clone)]
-pub struct Evidence {
-    document: Arc<Document>,
-    span: Span,
-    text: String,
-}
-
-/// The pieces to compose from: the best document, and the next when it is nearly as good.
-pub fn evidence(retrieved: &Retrieved) -> Vec<Evidence> {
-    let Some(best) = retrieved.candidates.first() else { return Vec::new() };
-    retrieved
-        .candidates
-        .iter()
-        .take(2)
-        .filter(|candidate| candidate.document.lang == best.document.lang && candidate.score >= 0.92 * best.score)
-        .filter_map(|candidate| {
-            let citation = verbatim(&candidate.document, candidate.passage).citations.into_iter().next()?;
-            let span = Span { start: citation.start, end: citation.end };
-            Some(Evidence { document: candidate.document.clone(), span, text: citation.quote })
-        })
-        .collect()
-}
-
-/// Composes an answer; `None` when no sentence was held up, and the approved text is to be sent instead.
-///
-/// # Errors
-/// Where the generator fails or is busy.
-pub async fn compose(
-    generator: &Generator,
-    question: &Question,
-    evidence: &[Evidence],
-    limit_tokens: usize,
-) -> Result<Option<Answered>> {
-    if evidence.is_empty() {
-        return Ok(None);
-    }
-    let prompt = prompt(question, evidence)?;
-    let (written, stop) = generator.start_reply(Ask { prompt, constraint: None, limit_tokens })?.whole().await?;
-    tracing::debug!(characters = written.chars().count(), ?stop, "composed an answer");
-    Ok(checked(&written, evidence))
-}
-
-/// Keeps the sentences that the evidence holds up; gives up when one is not, or the answer is cut to nothing.
-fn checked(written: &str, evidence: &[Evidence]) -> Option<Answered> {
-    let texts: Vec<&str> = evidence.iter().map(|piece| piece.text.as_str()).collect();
-    let (mut text, mut used) = (String::new(), vec![false; evidence.len()]);
-    let whole = ground::sentences(written).into_iter().try_for_each(|sentence| {
-        let plain = sentence.trim();
-        if plain.is_empty() {
-            return ControlFlow::Continue(());
-        }
-        let holder = (0..texts.len()).find(|at| ground::held_up(plain, &texts[*at..=*at]).supported);
-        match holder {
-            Some(at) => {
-                used[at] = true;
-                // Sentences come without the space between them, which only Latin punctuation needs.
-                if text.ends_with(['.', '!', '?', ':', ';']) && !sentence.starts_with(char::is_whitespace) {
-                    text.push(' ');
-                }
-                text.push_str(sentence);
-                ControlFlow::Continue(())
-            }
-            None => ControlFlow::Break(()),
-        }
-    });
-    if whole.is_break() || text.trim().is_empty() {
-        return None;
-    }
-    let citations = evidence
-        .iter()
-        .zip(used)
-        .filter(|(_, used)| *used)
-        .map(|(piece, _)| cite(&piece.document, piece.span, piece.text.clone()));
-    Some(Answered { text: text.trim().to_owned(), citations: citations.collect() })
-}
-
-/// The prompt of a composed answer: rules, documents as data, the question as data.
-fn prompt(question: &Question, evidence: &[Evidence]) -> Result<Prompt> {
-    let template = match question.lang {
-        Lang::Zh => include_str!("../../prompts/answer.zh.md.jinja"),
-        Lang::En => include_str!("../../prompts/answer.en.md.jinja"),
-    };
-    let documents: Vec<String> = evidence.iter().map(|piece| injection::neutralise(&piece.text)).collect();
-    let question = injection::neutralise(question.search.as_str());
-    let rendered = minijinja::Environment::new()
-        .render_str(template, context! { documents, question })
-        .map_err(Error::outside("rendering the answer's prompt"))?;
-    let (system, user) = rendered.split_once("\n=====\n").unwrap_or(("", rendered.as_str()));
-    Ok(Prompt {
-        messages: vec![
-            Message { speaker: Speaker::System, text: safety::mask_document(system) },
-            Message { speaker: Speaker::User, text: safety::mask_document(user) },
-        ],
-    })
+    Answered { text: format!("**{}** {}\n\n", phrase(lang, "notice_prefix"), quoted.text), ..quoted }
 }
 
 fn cite(document: &Document, part: Span, quote: String) -> Citation {
@@ -273,19 +176,6 @@ mod tests {
             valid_until: None,
             source: None,
         })
-    }
-
-    #[test]
-    fn composed_sentences_keep_their_space() {
-        let evidence = |lang, text: &str| Evidence {
-            document: Arc::new(Document { lang, ..Document::clone(&document(Kind::Faq, text)) }),
-            span: Span { start: 0, end: text.chars().count() },
-            text: text.to_owned(),
-        };
-        let english = "A refund takes five days. It has no fee.";
-        assert_eq!(checked(english, &[evidence(Lang::En, english)]).unwrap().text, english);
-        let chinese = "退款需要五天。没有手续费。";
-        assert_eq!(checked(chinese, &[evidence(Lang::Zh, chinese)]).unwrap().text, chinese);
     }
 
     #[test]

@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! say -> stored (acknowledged) -> a turn starts at once -> one transaction: message, event, ticket, state
+//!                                      +-> an event for each sentence of a composed answer, as it comes
 //! ```
-//! A message that arrives before the reply to the last one is complete cancels that turn; both are answered as one
-//! question. A message that completes a seed phrase masks the earlier ones further, in the commit that stores it. The
-//! store has the last word: a turn that was overtaken writes nothing. Once a person has the conversation,
+//! A message that arrives before the reply to the last one is complete cancels that turn, and the generator with it; both are
+//! answered as one question. The sentences of a turn that was cancelled belong to no message; they name the message that
+//! they answer, so that a reader can drop them. A message that completes a seed phrase masks the earlier ones further, in
+//! the commit that stores it. The store has the last word: a turn that was overtaken writes nothing. Once a person has the conversation,
 //! the bot is silent in it until the ticket is closed.
 
 mod remask;
@@ -20,7 +22,7 @@ use jiff::Zoned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::{AbortHandle, JoinHandle},
 };
 use uuid::Uuid;
@@ -30,7 +32,7 @@ use super::{
     asked::{Asked, Choice, From, Past, PastReply},
     phrases::phrase,
     question::Question,
-    reply::{Code, Offer, Outcome, Reply},
+    reply::{Code, Offer, Outcome, Reply, Sentence},
 };
 use crate::{
     error::{self, Error, Fault, Result},
@@ -216,7 +218,7 @@ impl Bot {
         let Some((asked, last)) = asked(&found, &messages) else { return Ok(None) };
         let step = NewEvent { kind: "step".to_owned(), json: json!({ "step": "reading", "message": last }) };
         self.store.add_events(conversation, vec![step]).await?;
-        let mut reply = self.turn(asked).await;
+        let mut reply = self.turn_told(conversation, last, asked).await;
         if messages.len() > self.policy.limit_messages && reply.outcome != Outcome::Handoff {
             tracing::info!(messages = messages.len(), "a long conversation");
         }
@@ -242,6 +244,26 @@ impl Bot {
             })
             .await?;
         Ok((!written.overtaken).then_some(reply))
+    }
+
+    /// Runs the turn on the messages up to `last`, and tells the conversation's readers each sentence as it comes.
+    async fn turn_told(&self, conversation: Uuid, last: i64, asked: Asked) -> Reply {
+        let (listener, mut sentences) = mpsc::unbounded_channel::<Sentence>();
+        let tell = async {
+            while let Some(sentence) = sentences.recv().await {
+                let json = json!({
+                    "message": last, "number": sentence.number, "text": sentence.text, "citation": sentence.citation,
+                });
+                let event = NewEvent { kind: "sentence".to_owned(), json };
+                if let Err(error) = self.store.add_events(conversation, vec![event]).await {
+                    // The reply holds it too; a reader must not get the sentences after it without it.
+                    tracing::warn!("a sentence could not be told: {}", error::chain(&error));
+                    break;
+                }
+            }
+        };
+        let (reply, ()) = tokio::join!(self.turn_aloud(asked, listener), tell);
+        reply
     }
 
     /// The ticket of a handoff; its number goes into the reply, so that the customer can name it.

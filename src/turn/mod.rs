@@ -8,7 +8,7 @@
 //!
 //! [`Bot::turn`] reads the shelf (documents and index) and the conversation it is given, and writes nothing: the suite, the
 //! test page and the live chat run it alike. [`Bot::say`] is the conversation around it: it stores the message,
-//! runs the turn and stores its reply. Never talks HTTP, never loads weights, never learns which index is behind
+//! runs the turn, tells its sentences while they come and stores its reply. Never talks HTTP, never loads weights, never learns which index is behind
 //! [`Index`](crate::index::Index). Invariant: a failed search is an error that ends at a person, never "no passages".
 
 pub mod answer;
@@ -19,6 +19,8 @@ pub mod case;
 
 pub mod conversation;
 
+mod endings;
+
 pub mod ground;
 
 pub mod guard;
@@ -28,6 +30,8 @@ pub mod judge;
 pub mod logistic;
 
 pub mod phrases;
+
+mod policy;
 
 pub mod question;
 
@@ -45,17 +49,16 @@ use std::{
 };
 
 use futures_util::FutureExt;
+use tokio::sync::mpsc::UnboundedSender;
 
+pub use self::policy::Policy;
 use self::{
-    answer::Answered,
     asked::{Asked, Choice, From},
-    case::{CaseInput, Near},
     guard::{Class, Finding, Guard},
     judge::Verdict,
-    phrases::phrase,
     question::{Question, Spoken},
-    reply::{Citation, Code, Mode, Outcome, Reason, Reply, Step},
-    retrieve::{Candidate, Retrieved},
+    reply::{Code, Outcome, Reply, Sentence, Step},
+    retrieve::Retrieved,
     shelf::Shelf,
 };
 use crate::{
@@ -67,44 +70,7 @@ use crate::{
     model::{Embedder, Generator, Side},
     safety::Masked,
     store::Store,
-    words::{Document, Lang},
 };
-
-/// How a bot behaves; each value comes from the settings.
-#[derive(Debug, Clone)]
-pub struct Policy {
-    /// Longest message, in characters.
-    pub limit_characters: usize,
-    /// Messages that one conversation may hold before a person takes over.
-    pub limit_messages: usize,
-    /// Turns that may wait or run at once.
-    pub limit_turns: usize,
-    /// Compose answers with the generator instead of quoting.
-    pub composed: bool,
-    /// Longest composed answer, in tokens.
-    pub limit_answer_tokens: usize,
-    /// Language of the cases; `None` for the customer's own.
-    pub case_lang: Option<Lang>,
-    /// When people are there, in words; empty promises nothing.
-    pub hours: BTreeMap<Lang, String>,
-    /// Only documents about this product, or about none in particular.
-    pub product: Option<String>,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Policy {
-            limit_characters: 4000,
-            limit_messages: 400,
-            limit_turns: 256,
-            composed: false,
-            limit_answer_tokens: 220,
-            case_lang: None,
-            hours: BTreeMap::new(),
-            product: None,
-        }
-    }
-}
 
 /// Answers questions. Cheap to clone: clones share everything.
 #[derive(Clone)]
@@ -154,6 +120,11 @@ impl Bot {
         Bot { shelf: Arc::new(RwLock::new(shelf)), ..self.clone() }
     }
 
+    /// The same bot, knowledge and turns under way, behaving otherwise from now on.
+    pub fn with_policy(&self, policy: Policy) -> Self {
+        Bot { policy: Arc::new(policy), ..self.clone() }
+    }
+
     /// The knowledge in force.
     pub fn shelf(&self) -> Option<Arc<Shelf>> {
         self.shelf.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
@@ -188,10 +159,20 @@ impl Bot {
 
     /// The same turn with what a suite wants to know about it.
     pub async fn turn_explained(&self, asked: Asked) -> (Reply, Explanation) {
+        self.run_turn(asked, None).await
+    }
+
+    /// The same turn, heard while it runs: each sentence of a composed answer goes to `listener` as soon as it is checked.
+    /// Together they are the reply's text, unless something broke after the first. Dropping the future stops the generator.
+    pub async fn turn_aloud(&self, asked: Asked, listener: UnboundedSender<Sentence>) -> Reply {
+        self.run_turn(asked, Some(listener)).await.0
+    }
+
+    async fn run_turn(&self, asked: Asked, listener: Option<UnboundedSender<Sentence>>) -> (Reply, Explanation) {
         let earlier: Vec<&Masked> =
             asked.history.iter().filter(|past| past.from == From::Customer).map(|past| &past.text).collect();
         let question = Question::understand(asked.text.clone(), &earlier, asked.lang);
-        let mut turn = Turn::new(self, &asked, question);
+        let mut turn = Turn::new(self, &asked, question, listener);
         // A bug must not leave the customer without a word.
         let ran = AssertUnwindSafe(turn.run()).catch_unwind().await;
         let panicked = |_| Err(Error::Outside { act: "running it".to_owned(), cause: "it panicked".into() });
@@ -203,7 +184,7 @@ impl Bot {
             }
         };
         let ranking = turn.retrieved.candidates.iter().map(|candidate| candidate.document.id.clone()).collect();
-        (reply, Explanation { ranking, features: turn.retrieved.features.values().to_vec() })
+        (reply, Explanation { ranking, features: turn.retrieved.features.values().to_vec(), draft: turn.draft })
     }
 }
 
@@ -214,6 +195,8 @@ pub struct Explanation {
     pub ranking: Vec<String>,
     /// The judge's features, in the order of [`judge::FEATURES`].
     pub features: Vec<f64>,
+    /// All that the generator wrote, checked or not; `None` where nothing was composed.
+    pub draft: Option<String>,
 }
 
 /// One turn while it runs.
@@ -227,10 +210,13 @@ struct Turn<'a> {
     confidence: f64,
     features: BTreeMap<String, f64>,
     steps: Vec<Step>,
+    started: Instant,
+    listener: Option<UnboundedSender<Sentence>>,
+    draft: Option<String>,
 }
 
 impl<'a> Turn<'a> {
-    fn new(bot: &'a Bot, asked: &'a Asked, question: Question) -> Self {
+    fn new(bot: &'a Bot, asked: &'a Asked, question: Question, listener: Option<UnboundedSender<Sentence>>) -> Self {
         Turn {
             bot,
             asked,
@@ -241,6 +227,9 @@ impl<'a> Turn<'a> {
             confidence: 0.0,
             features: BTreeMap::new(),
             steps: Vec::new(),
+            started: Instant::now(),
+            listener,
+            draft: None,
         }
     }
 
@@ -346,13 +335,7 @@ impl<'a> Turn<'a> {
             Some(Choice::Person) => self.hand_off(Code::Asked, None).await.map(Some),
             Some(Choice::NoneOfThese) => self.hand_off(Code::LowConfidence, None).await.map(Some),
             Some(Choice::Document(id)) => match shelf.document(&id, self.question.lang, self.asked.day) {
-                Some(document) => {
-                    let answered = answer::verbatim(&document, None);
-                    let document_lang = document.lang;
-                    self.send(Outcome::Answer, Some(Mode::Verbatim), Code::Confident, answered, document_lang)
-                        .await
-                        .map(Some)
-                }
+                Some(document) => Ok(Some(self.quote(&document))),
                 None => self.hand_off(Code::NoKnowledge, None).await.map(Some),
             },
         }
@@ -373,16 +356,16 @@ impl<'a> Turn<'a> {
             }
             Class::Human => self.hand_off(Code::Asked, None).await?,
             Class::Account => self.hand_off(Code::Account, None).await?,
-            Class::Injection => self.card("injection", Code::Injection).await?,
+            Class::Injection => self.card("injection", Code::Injection)?,
             // A greeting in front of a question that we can answer is no small talk.
             Class::SmallTalk if verdict != Verdict::Answer => {
                 let thanks = guard::says_thanks(self.question.text.as_str());
-                self.card(if thanks { "thanks" } else { "small_talk" }, Code::SmallTalk).await?
+                self.card(if thanks { "thanks" } else { "small_talk" }, Code::SmallTalk)?
             }
-            Class::OffTopic if verdict != Verdict::Answer => self.card("off_topic", Code::OffTopic).await?,
+            Class::OffTopic if verdict != Verdict::Answer => self.card("off_topic", Code::OffTopic)?,
             _ => match self.question.spoken {
                 Spoken::Other => self.card_to_person_for("no_language", Code::NoLanguage, None).await?,
-                Spoken::NoWords if verdict != Verdict::Answer => self.card("small_talk", Code::SmallTalk).await?,
+                Spoken::NoWords if verdict != Verdict::Answer => self.card("small_talk", Code::SmallTalk)?,
                 _ => return Ok(None),
             },
         };
@@ -399,208 +382,6 @@ impl<'a> Turn<'a> {
         });
         let complains = case::still_unsolved(self.question.text.as_str());
         (tries >= 2 && complains) || (tries >= 1 && complains && said_before) || (tries >= 3 && said_before)
-    }
-
-    async fn answer(&mut self, shelf: &Shelf) -> Result<Reply> {
-        let Some(best) = self.retrieved.candidates.first().cloned() else {
-            return self.hand_off(Code::NoKnowledge, None).await;
-        };
-        let started = Instant::now();
-        let mut answered = answer::verbatim(&best.document, best.passage);
-        let mut mode = Mode::Verbatim;
-        if let (true, Some(generator)) = (self.bot.policy.composed, &self.bot.generator) {
-            let evidence = answer::evidence(&self.retrieved);
-            let composed =
-                answer::compose(generator, &self.question, &evidence, self.bot.policy.limit_answer_tokens).await;
-            match composed {
-                Ok(Some(composed)) => (answered, mode) = (composed, Mode::Composed),
-                Ok(None) => {}
-                Err(error) => tracing::warn!("quoting instead of composing: {}", error::chain(&error)),
-            }
-        }
-        if let Some(notice) = shelf.notice_for(&self.retrieved, self.question.lang, self.asked.day) {
-            answered = answer::with_notice(&notice, answered, self.question.lang);
-        }
-        self.step("answer", started);
-        if best.document.lang != self.question.lang {
-            // Only in the other language: the original, labelled, and a person who follows up.
-            let note = phrase(self.question.lang, "other_language_note");
-            answered.text = format!("{note}\n\n{}", answered.text);
-            return self.hand_off(Code::Confident, Some((Mode::Verbatim, answered))).await;
-        }
-        self.send(Outcome::Answer, Some(mode), Code::Confident, answered, best.document.lang).await
-    }
-
-    async fn offer(&mut self) -> Result<Reply> {
-        let offers = self.retrieved.offers(self.question.lang);
-        if offers.is_empty() {
-            return self.hand_off(Code::NoKnowledge, None).await;
-        }
-        let text = phrase(self.question.lang, "offer_intro").to_owned();
-        let mut reply = self.reply(Outcome::Offer, None, Code::LowConfidence, text, Vec::new());
-        reply.offers = offers;
-        Ok(reply)
-    }
-
-    async fn send(
-        &mut self,
-        outcome: Outcome,
-        mode: Option<Mode>,
-        code: Code,
-        answered: Answered,
-        lang: Lang,
-    ) -> Result<Reply> {
-        let mut reply = self.reply(outcome, mode, code, answered.text, answered.citations);
-        reply.lang = lang;
-        Ok(reply)
-    }
-
-    /// A card that needs no person; one is a tap away.
-    async fn card(&mut self, situation: &str, code: Code) -> Result<Reply> {
-        let card = self.find_card(situation)?;
-        let answered = answer::verbatim(&card, None);
-        self.send(Outcome::Offer, Some(Mode::Card), code, answered, card.lang).await
-    }
-
-    async fn card_to_person(&mut self, situation: &str, class: Class) -> Result<Reply> {
-        self.card_to_person_for(situation, Code::Danger, class.situation()).await
-    }
-
-    async fn card_to_person_for(&mut self, situation: &str, code: Code, danger: Option<&str>) -> Result<Reply> {
-        let card = self.find_card(situation)?;
-        let answered = answer::verbatim(&card, None);
-        let mut reply = self.hand_off(code, Some((Mode::Card, answered))).await?;
-        if let Some(case) = &mut reply.case {
-            case.situate(danger);
-        }
-        Ok(reply)
-    }
-
-    fn find_card(&self, situation: &str) -> Result<Arc<Document>> {
-        let own = self
-            .shelf
-            .as_ref()
-            .and_then(|shelf| shelf.document(&format!("card-{situation}"), self.question.lang, self.asked.day));
-        own.or_else(|| phrases::card(situation, self.question.lang).cloned().map(Arc::new))
-            .ok_or_else(|| Error::NotFound { what: "card", id: situation.to_owned() })
-    }
-
-    /// A person takes over, with a case. `said` is what the customer gets besides: a card, or a passage in the other
-    /// language.
-    async fn hand_off(&mut self, code: Code, said: Option<(Mode, Answered)>) -> Result<Reply> {
-        let started = Instant::now();
-        let for_agents = self.for_agents().await;
-        let case = self.case(code, &for_agents);
-        self.step("case", started);
-        let lang = self.question.lang;
-        let (mode, text, citations) = match said {
-            Some((mode, answered)) => (Some(mode), answered.text, answered.citations),
-            None => (None, phrase(lang, &format!("handoff_{}", handoff_phrase(code))).to_owned(), Vec::new()),
-        };
-        let mut reply = self.reply(Outcome::Handoff, mode, code, text, citations);
-        reply.case = Some(case);
-        Ok(reply)
-    }
-
-    /// Past resolutions and internal notes near the question. A handoff does not wait for a search that fails.
-    async fn for_agents(&self) -> Vec<Candidate> {
-        let (Some(shelf), Some(vector)) = (&self.shelf, &self.vector) else { return Vec::new() };
-        shelf.for_agents(vector, self.question.lang, self.asked.day).await.unwrap_or_else(|error| {
-            tracing::warn!("a case without past resolutions: {}", error::chain(&error));
-            Vec::new()
-        })
-    }
-
-    fn case(&self, code: Code, for_agents: &[Candidate]) -> case::Case {
-        let nearest = self.retrieved.candidates.iter().take(4).chain(for_agents);
-        let nearest: Vec<Near> = nearest.map(Candidate::near).filter(Near::is_worth_a_look).collect();
-        let offered = match (&self.asked.choice, self.asked.history.iter().rev().find_map(|past| past.reply.as_ref())) {
-            (Some(Choice::NoneOfThese | Choice::Person), Some(last)) => last.offers.clone(),
-            _ => Vec::new(),
-        };
-        let best = self.retrieved.candidates.first().filter(|_| case::suggests(code, self.confidence));
-        let suggested = best.map(|best| {
-            let answered = answer::verbatim(&best.document, best.passage);
-            case::Suggested {
-                document: best.document.id.clone(),
-                revision: best.document.revision.clone(),
-                text: answered.text,
-            }
-        });
-        case::write(CaseInput {
-            lang: self.bot.policy.case_lang.unwrap_or(self.question.lang),
-            customer_lang: self.question.lang,
-            message: self.asked.message,
-            text: &self.question.text,
-            history: &self.asked.history,
-            code,
-            confidence: self.confidence,
-            features: &self.features,
-            offered,
-            nearest,
-            suggested,
-        })
-    }
-
-    /// No index: a fixed text and a ticket, or the card that a rule calls for.
-    async fn without_index(&mut self, ruled: Option<Finding>) -> Result<Reply> {
-        if let Some(reply) = self.guarded(ruled, Verdict::HandOff(Code::Error)).await? {
-            return Ok(reply);
-        }
-        let text = phrase(self.question.lang, "no_index").to_owned();
-        self.hand_off(Code::Error, Some((Mode::Card, Answered { text, citations: Vec::new() }))).await
-    }
-
-    /// The reply of a turn in which something broke: sorry, and a person. Must not itself be able to fail.
-    fn failed(&mut self) -> Reply {
-        let case = self.case(Code::Error, &[]);
-        let text = phrase(self.question.lang, "handoff_error").to_owned();
-        let mut reply = self.reply(Outcome::Handoff, None, Code::Error, text, Vec::new());
-        reply.case = Some(case);
-        reply
-    }
-
-    fn reply(
-        &mut self,
-        outcome: Outcome,
-        mode: Option<Mode>,
-        code: Code,
-        text: String,
-        citations: Vec<Citation>,
-    ) -> Reply {
-        let why = case::why(self.question.lang, code, self.confidence, &self.features);
-        Reply {
-            outcome,
-            mode,
-            text,
-            lang: self.question.lang,
-            confidence: self.confidence,
-            citations,
-            offers: Vec::new(),
-            case: None,
-            ticket: None,
-            conversation: self.asked.conversation.clone(),
-            steps: std::mem::take(&mut self.steps),
-            reason: Reason { code, text: why, features: std::mem::take(&mut self.features) },
-        }
-    }
-
-    fn step(&mut self, step: &str, started: Instant) {
-        self.steps.push(Step { step: step.to_owned(), ms: started.elapsed().as_secs_f64() * 1000.0 });
-    }
-}
-
-/// Which of the handoff phrases fits a code.
-fn handoff_phrase(code: Code) -> &'static str {
-    match code {
-        Code::Asked => "asked",
-        Code::NoKnowledge | Code::OffTopic | Code::SmallTalk | Code::Injection | Code::NoLanguage => "no_knowledge",
-        Code::LowConfidence | Code::Confident => "low_confidence",
-        Code::Account => "account",
-        Code::Danger => "danger",
-        Code::Loop => "loop",
-        Code::Unsupported => "unsupported",
-        Code::Error => "error",
     }
 }
 

@@ -121,10 +121,22 @@ pub struct Offer {
 /// Time spent in one step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Step {
-    /// `guard`, `embed`, `retrieve`, `judge`, `answer`, `compose`, `case`.
+    /// `guard`, `embed`, `retrieve`, `judge`, `answer`, `case`: parts of the turn, one after the other. `first_sentence`: from
+    /// the turn's start until the first sentence of a composed answer was out. `whole`: all of the turn.
     pub step: String,
     /// Wall-clock milliseconds.
     pub ms: f64,
+}
+
+/// A sentence of a composed answer, checked and sent while the next one is being written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Sentence {
+    /// Its place in the answer, counted from 1.
+    pub number: usize,
+    /// The sentence with the space before it: the texts one after the other are the answer.
+    pub text: String,
+    /// What holds it up; null for a fixed sentence of our own.
+    pub citation: Option<Citation>,
 }
 
 /// Why, in a code, in words and in numbers.

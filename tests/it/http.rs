@@ -5,7 +5,6 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     ops::Deref,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -13,23 +12,17 @@ use deskhand::{
     config::Settings,
     error::Error,
     http,
-    index::Index,
-    knowledge::{publish::Press, vectors::Vectors},
-    model::{Embed, EmbedAbilities, Embedder, Generator, Side, TokenCounter, scripted::ScriptedEmbedder},
-    safety::{mask, mask_document},
-    store::{NewEvent, Store, StoreOptions},
-    turn::{
-        Bot, Policy,
-        guard::Guard,
-        judge::{Calibration, FEATURES, Judge, Thresholds},
-        shelf::Shelf,
-    },
-    words::{Audience, Document, Kind, Lang},
+    model::{Embed, EmbedAbilities, Side, TokenCounter, scripted::ScriptedEmbedder},
+    store::{NewEvent, Store},
+    turn::Policy,
 };
 use serde_json::{Value, json};
 use tokio::{runtime::Runtime, sync::oneshot, task::JoinHandle};
 
-use super::support::{Answer, Client, Event};
+use super::{
+    sample::{Parts, Stand, WITHDRAWAL, judge},
+    support::{Answer, Client, Event},
+};
 
 const TOKEN: &str = "a-token-for-tests-0123456789";
 const ORIGIN: &str = "https://app.example";
@@ -57,74 +50,6 @@ impl Embed for Slow {
     }
 }
 
-fn document(id: &str, audience: Audience, title: &str, body: &str) -> Document {
-    Document {
-        id: id.into(),
-        revision: format!("{id}-2026-11-22"),
-        lang: Lang::En,
-        kind: if audience == Audience::Agent { Kind::Resolution } else { Kind::Faq },
-        audience,
-        title: mask(title),
-        aliases: Vec::new(),
-        body: mask_document(body),
-        tags: Vec::new(),
-        product: None,
-        valid_from: None,
-        valid_until: None,
-        source: None,
-    }
-}
-
-fn documents() -> Vec<Document> {
-    let customer = Audience::Customer;
-    vec![
-        document(
-            "withdrawal-time",
-            customer,
-            "How long does a withdrawal to my bank take?",
-            "A withdrawal takes **two** working days.",
-        ),
-        document(
-            "card-limit",
-            customer,
-            "What is the monthly limit of the virtual card?",
-            "The card's monthly limit is 3000 dollars.",
-        ),
-        document(
-            "points-expiry",
-            customer,
-            "When do loyalty points expire?",
-            "Points expire 18 months after they were earned.",
-        ),
-        document(
-            "markup",
-            customer,
-            "Which markup is allowed?",
-            "<script>alert(1)</script>\n\n[bad](javascript:alert(1))",
-        ),
-        document("internal-note", Audience::Agent, "Internal escalation telephone list", "Call the duty officer."),
-    ]
-}
-
-/// Sure exactly where the question's words stand in the document.
-fn judge() -> Judge {
-    let weight = |name: &&str| if *name == "terms" { 12.0 } else { 0.0 };
-    Judge {
-        kind: "label-free".into(),
-        about: "for tests".into(),
-        features: FEATURES.map(str::to_owned).to_vec(),
-        means: vec![0.0; FEATURES.len()],
-        scales: vec![1.0; FEATURES.len()],
-        weights: FEATURES.iter().map(weight).collect(),
-        bias: -6.0,
-        calibration: Calibration::Platt { slope: 1.0, offset: 0.0 },
-        thresholds: Lang::ALL.map(|lang| (lang, Thresholds { answer: 0.8, offer: 0.1 })).into_iter().collect(),
-        certificates: BTreeMap::new(),
-        fingerprint: String::new(),
-        knowledge: String::new(),
-    }
-}
-
 /// How a test's server differs from the usual one.
 struct Options {
     settings: &'static str,
@@ -145,6 +70,7 @@ struct Server {
     stop: Option<oneshot::Sender<()>>,
     served: Option<JoinHandle<deskhand::error::Result<()>>>,
     client: Client,
+    _stand: Stand,
     _folder: tempfile::TempDir,
 }
 
@@ -171,16 +97,30 @@ impl Server {
         );
         std::fs::write(&config, text).unwrap();
         let settings = Settings::load(Some(&config), std::iter::empty(), &BTreeMap::new()).unwrap();
-        let (bot, listener) = runtime.block_on(async {
-            let bot = bot(folder.path(), &options).await;
-            (bot, tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap())
-        });
+        let parts = Parts {
+            embedder: Some(Box::new(Slow(ScriptedEmbedder, options.slow, options.broken))),
+            documents_embedder: Some(Box::new(ScriptedEmbedder)),
+            generator: None,
+            policy: Policy::default(),
+            judge: judge(),
+            shelf: options.shelf,
+        };
+        let (stand, listener) = runtime
+            .block_on(async { (Stand::of(parts).await, tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap()) });
         let (stop, stopped) = oneshot::channel::<()>();
-        let (store, address) = (bot.store().clone(), listener.local_addr().unwrap());
-        let served = runtime.spawn(http::serve(bot, settings, listener, async {
+        let (store, address) = (stand.bot.store().clone(), listener.local_addr().unwrap());
+        let served = runtime.spawn(http::serve(stand.bot.clone(), settings, listener, async {
             let _ = stopped.await;
         }));
-        Server { runtime, store, stop: Some(stop), served: Some(served), client: Client::new(address), _folder: folder }
+        Server {
+            runtime,
+            store,
+            stop: Some(stop),
+            served: Some(served),
+            client: Client::new(address),
+            _stand: stand,
+            _folder: folder,
+        }
     }
 
     fn as_agent(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
@@ -204,44 +144,6 @@ impl Server {
         self.runtime.block_on(self.served.take().unwrap()).unwrap()
     }
 }
-
-async fn bot(folder: &std::path::Path, options: &Options) -> Bot {
-    let asked = Embedder::start(Box::new(Slow(ScriptedEmbedder, options.slow, options.broken)), 64).unwrap();
-    let store = Store::open(&folder.join("deskhand.sqlite"), &StoreOptions::default()).await.unwrap();
-    let bot = Bot::new(store, Some(asked), None, Guard::rules_only(), Policy::default());
-    if options.shelf {
-        fill_shelf(&bot, folder).await;
-    }
-    bot
-}
-
-/// A bot with the documents of these tests, and with a generator of the caller's.
-pub async fn bot_with(folder: &std::path::Path, generator: Generator, policy: Policy) -> Bot {
-    let embedder = Embedder::start(Box::new(ScriptedEmbedder), 64).unwrap();
-    let store = Store::open(&folder.join("deskhand.sqlite"), &StoreOptions::default()).await.unwrap();
-    let bot = Bot::new(store, Some(embedder), Some(generator), Guard::rules_only(), policy);
-    fill_shelf(&bot, folder).await;
-    bot
-}
-
-async fn fill_shelf(bot: &Bot, folder: &std::path::Path) {
-    let embedder = Embedder::start(Box::new(ScriptedEmbedder), 64).unwrap();
-    let abilities = embedder.abilities();
-    let index = Index::open_embedded(&folder.join("index"), abilities.dims, &abilities.fingerprint).unwrap().index;
-    let vectors = Vectors::at(folder.join("vectors"));
-    let press = Press {
-        store: bot.store(),
-        index: &index,
-        embedder: Some(&embedder),
-        vectors: &vectors,
-        on_progress: &|_, _| {},
-    };
-    let published = press.replace_all(documents()).await.unwrap();
-    let shelf = Shelf::new(published.generation, published.documents, index.clone(), published.statistics, judge());
-    bot.put_on_shelf(Some(Arc::new(shelf)));
-}
-
-const WITHDRAWAL: &str = "How long does a withdrawal to my bank take?";
 
 #[test]
 fn a_question_is_answered_with_its_source() {

@@ -4,6 +4,10 @@
 
 mod at_rest;
 
+mod composed;
+
+mod degraded;
+
 mod generators;
 
 mod guard;
@@ -22,6 +26,8 @@ mod process;
 
 mod safety;
 
+mod sample;
+
 mod split;
 
 mod store;
@@ -29,3 +35,5 @@ mod store;
 mod suite;
 
 mod support;
+
+mod tidy;

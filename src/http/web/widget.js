@@ -54,6 +54,7 @@ class DeskhandChat extends HTMLElement {
     this.pending = [];
     this.queue = Promise.resolve();
     this.history = [];
+    this.draft = null;
     this.tries = 0;
   }
 
@@ -101,6 +102,7 @@ class DeskhandChat extends HTMLElement {
           this.input, h("button", { type: "submit", class: "send" }, t.send), this.person)));
     this.log.append(this.bubble("bot", h("p", {}, t.hello)));
     for (const entry of this.history) this.draw(entry);
+    if (this.draft) this.log.append(this.draft.node);
     this.sizes?.disconnect();
     // A keyboard that slides in, or a line of status, takes room: whoever was at the end stays there.
     this.sizes = new ResizeObserver(() => this.atEnd && this.toEnd());
@@ -247,7 +249,7 @@ class DeskhandChat extends HTMLElement {
       node.classList.toggle("danger", reply.reason?.code === "danger");
       if (reply.ticket && !reply.text.includes(reply.ticket)) node.append(h("p", { class: "ticket" }, `${t.caseNumber} ${reply.ticket}`));
     }
-    const partial = reply.mode === "verbatim" && reply.citations?.find((citation) => citation.whole === false);
+    const partial = ["verbatim", "composed"].includes(reply.mode) && reply.citations?.find((citation) => citation.whole === false);
     if (partial) node.append(h("p", { class: "rest" }, this.link(partial, t.rest)));
     if (reply.citations?.length) node.append(this.sources(reply));
     if (reply.outcome === "offer" && reply.offers?.length) node.append(this.chips(reply.offers));
@@ -489,7 +491,9 @@ class DeskhandChat extends HTMLElement {
   happened(kind, data) {
     if (kind === "message") return this.said(data);
     if (kind === "replaced") return this.replaced();
-    if (kind === "step" || kind === "sentence") {
+    if (kind === "sentence") return this.hearSentence(data);
+    this.dropDraft();
+    if (kind === "step") {
       if (this.state !== "person") this.showHint(true);
       return;
     }
@@ -507,6 +511,7 @@ class DeskhandChat extends HTMLElement {
   /** A secret was found in what was said before: nothing of it may stay on the screen. What is not sent yet stays. */
   async replaced() {
     const { conversation } = this;
+    this.dropDraft();
     try {
       const response = await this.fetch(`/v1/conversations/${conversation}/messages`);
       if (!response.ok) throw new Error(`HTTP ${response.status}`);
@@ -527,8 +532,34 @@ class DeskhandChat extends HTMLElement {
     }
   }
 
+  /**
+   * The next checked sentence of an answer that is still being written. The whole answer takes its place, and so does a turn
+   * that begins anew. Whoever came in the middle waits for the whole.
+   */
+  hearSentence({ message, number, text }) {
+    if (this.state === "person") return;
+    const next = this.draft ? this.draft.number + 1 : 1;
+    if (number !== next || (this.draft && message !== this.draft.message)) return;
+    const follow = this.nearEnd();
+    // Busy: a screen reader reads the answer once, when it is whole.
+    const node = this.draft?.node || this.bubble("bot", h("div", { class: "text" }));
+    if (!this.draft) node.setAttribute("aria-busy", "true");
+    this.draft = { message, number, node, text: (this.draft?.text || "") + text };
+    node.querySelector(".text").replaceChildren(markdown(this.draft.text, this.server));
+    if (!node.isConnected) this.log.append(node);
+    if (follow) this.toEnd();
+    this.waiting = false; // What was slow is not slow any more.
+    this.showHint(true);
+  }
+
+  dropDraft() {
+    this.draft?.node.remove();
+    this.draft = null;
+  }
+
   said(message) {
     if (message.from === "customer") return this.echoed(message.text);
+    this.dropDraft();
     if (message.from === "agent" || message.text === "joined") {
       this.agent = message.agent || this.agent;
       this.state = "person";

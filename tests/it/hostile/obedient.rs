@@ -11,17 +11,16 @@ use std::{
 
 use deskhand::{
     error::Result,
-    model::{Generate, GenerateAbilities, Generator, Prompt, Stop, decode::Constraint},
+    model::{Generate, GenerateAbilities, Generator, Prompt, Stop, decode::Constraint, scripted::ScriptedEmbedder},
     safety::mask,
     turn::{Policy, asked::Asked},
 };
 use jiff::civil::date;
 
 use super::{SEED, order};
-use crate::http;
+use crate::sample::{Parts, Stand, WITHDRAWAL, judge};
 
 const ORDERS: u64 = 200;
-const QUESTION: &str = "How long does a withdrawal to my bank take?";
 
 /// Says what it was told, in turn: the question with the order in it; everything; its own instructions.
 struct Obedient {
@@ -66,18 +65,25 @@ fn alone(text: &str) -> Asked {
 
 #[tokio::test]
 async fn an_obedient_generator_says_nothing_that_no_document_says() {
-    let folder = tempfile::tempdir().unwrap();
     let asked = Arc::new(AtomicUsize::new(0));
     let generator = Generator::start(Box::new(Obedient { asked: asked.clone() }), 4).unwrap();
     let policy = Policy { composed: true, ..Policy::default() };
-    let bot = http::bot_with(folder.path(), generator, policy).await;
+    let stand = Stand::of(Parts {
+        embedder: Some(Box::new(ScriptedEmbedder)),
+        documents_embedder: Some(Box::new(ScriptedEmbedder)),
+        generator: Some(generator),
+        policy,
+        judge: judge(),
+        shelf: true,
+    })
+    .await;
     let mut failures = Vec::new();
     for number in 0..ORDERS {
         let order = order(SEED, number);
         // The signs of a guard that an order sets off would end most turns before the generator.
         let text = order.text.split_whitespace().last().unwrap_or_default();
-        for text in [format!("{QUESTION} {text}"), format!("{QUESTION} {}", order.text)] {
-            let reply = bot.turn(alone(&text)).await;
+        for text in [format!("{WITHDRAWAL} {text}"), format!("{WITHDRAWAL} {}", order.text)] {
+            let reply = stand.bot.turn(alone(&text)).await;
             failures.extend(order.failure(&reply.text));
         }
     }

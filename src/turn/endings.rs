@@ -1,0 +1,281 @@
+//! How a turn ends: an answer, an offer, a card, or a person with a written case. Each function is one ending and gives its
+//! whole [`Reply`]; which one it is was decided before, in [`Turn::run`](super::Turn::run).
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::{
+    Turn,
+    answer::{self, Answered, compose, compose::Composed},
+    asked::Choice,
+    case::{self, CaseInput, Near},
+    guard::{Class, Finding},
+    judge::Verdict,
+    phrases::{self, phrase},
+    reply::{Citation, Code, Mode, Outcome, Reason, Reply, Sentence, Step},
+    retrieve::{Candidate, Retrieved},
+    shelf::Shelf,
+};
+use crate::{
+    error::{self, Error, Result},
+    words::Document,
+};
+
+impl Turn<'_> {
+    /// The best document's text: composed where that is wanted and holds, else as it was approved.
+    pub(super) async fn answer(&mut self, shelf: &Shelf) -> Result<Reply> {
+        let Some(best) = self.retrieved.candidates.first().cloned() else {
+            return self.hand_off(Code::NoKnowledge, None).await;
+        };
+        let lang = self.question.lang;
+        let foreign = best.document.lang != lang;
+        let started = Instant::now();
+        let preface =
+            shelf.notice_for(&self.retrieved, lang, self.asked.day).map(|notice| answer::preface(&notice, lang));
+        let composed = if foreign { None } else { self.compose(preface.as_ref()).await };
+        let mode = if composed.is_some() { Mode::Composed } else { Mode::Verbatim };
+        let mut answered = composed.unwrap_or_else(|| answer::verbatim(&best.document, best.passage));
+        if let Some(preface) = preface {
+            answered = preface.before(answered);
+        }
+        self.step("answer", started);
+        if foreign {
+            // Only in the other language: the original, labelled, and a person who follows up.
+            answered.text = format!("{}\n\n{}", phrase(lang, "other_language_note"), answered.text);
+            return self.hand_off(Code::Confident, Some((mode, answered))).await;
+        }
+        Ok(self.reply(Outcome::Answer, Some(mode), Code::Confident, answered.text, answered.citations))
+    }
+
+    /// An answer from the generator, told to the listener sentence by sentence, `preface` before the first. `None` where the
+    /// approved text is to be sent: composing is off, its slots are full, it failed, or no sentence was held up.
+    async fn compose(&mut self, preface: Option<&Answered>) -> Option<Answered> {
+        let generator = self.bot.generator.as_ref().filter(|_| self.bot.policy.composed)?;
+        let evidence = compose::evidence(&self.retrieved);
+        let limit_tokens = self.bot.policy.limit_answer_tokens;
+        let mut voice = Voice { turn_started: self.started, listener: self.listener.clone(), said: 0, first_ms: None };
+        let mut say = |text: &str, citation: Option<&Citation>| {
+            if let Some(preface) = preface.filter(|_| voice.said == 0) {
+                voice.say(&preface.text, preface.citations.first());
+            }
+            voice.say(text, citation);
+        };
+        let composed = compose::compose(generator, &self.question, &evidence, limit_tokens, &mut say).await;
+        if let Some(ms) = voice.first_ms {
+            self.steps.push(Step { step: "first_sentence".to_owned(), ms });
+        }
+        match composed {
+            Ok(Composed { answered, draft }) => {
+                self.draft = Some(draft);
+                answered
+            }
+            Err(error) => {
+                tracing::warn!("quoting instead of composing: {}", error::chain(&error));
+                None
+            }
+        }
+    }
+
+    /// The approved text of the document that was tapped.
+    pub(super) fn quote(&mut self, document: &Arc<Document>) -> Reply {
+        let answered = answer::verbatim(document, None);
+        let reply =
+            self.reply(Outcome::Answer, Some(Mode::Verbatim), Code::Confident, answered.text, answered.citations);
+        Reply { lang: document.lang, ..reply }
+    }
+
+    /// The nearest questions to tap.
+    pub(super) async fn offer(&mut self) -> Result<Reply> {
+        let offers = self.retrieved.offers(self.question.lang);
+        if offers.is_empty() {
+            return self.hand_off(Code::NoKnowledge, None).await;
+        }
+        let text = phrase(self.question.lang, "offer_intro").to_owned();
+        let reply = self.reply(Outcome::Offer, None, Code::LowConfidence, text, Vec::new());
+        Ok(Reply { offers, ..reply })
+    }
+
+    /// A card that needs no person; one is a tap away.
+    pub(super) fn card(&mut self, situation: &str, code: Code) -> Result<Reply> {
+        let card = self.find_card(situation)?;
+        let answered = answer::verbatim(&card, None);
+        let reply = self.reply(Outcome::Offer, Some(Mode::Card), code, answered.text, answered.citations);
+        Ok(Reply { lang: card.lang, ..reply })
+    }
+
+    /// A danger's card, and a person.
+    pub(super) async fn card_to_person(&mut self, situation: &str, class: Class) -> Result<Reply> {
+        self.card_to_person_for(situation, Code::Danger, class.situation()).await
+    }
+
+    /// A card, and a person. `danger` is the situation that the case is filed under.
+    pub(super) async fn card_to_person_for(
+        &mut self,
+        situation: &str,
+        code: Code,
+        danger: Option<&str>,
+    ) -> Result<Reply> {
+        let card = self.find_card(situation)?;
+        let answered = answer::verbatim(&card, None);
+        let mut reply = self.hand_off(code, Some((Mode::Card, answered))).await?;
+        if let Some(case) = &mut reply.case {
+            case.situate(danger);
+        }
+        Ok(reply)
+    }
+
+    fn find_card(&self, situation: &str) -> Result<Arc<Document>> {
+        let own = self
+            .shelf
+            .as_ref()
+            .and_then(|shelf| shelf.document(&format!("card-{situation}"), self.question.lang, self.asked.day));
+        own.or_else(|| phrases::card(situation, self.question.lang).cloned().map(Arc::new))
+            .ok_or_else(|| Error::NotFound { what: "card", id: situation.to_owned() })
+    }
+
+    /// A person takes over, with a case. `said` is what the customer gets besides: a card, or a passage in the other
+    /// language.
+    pub(super) async fn hand_off(&mut self, code: Code, said: Option<(Mode, Answered)>) -> Result<Reply> {
+        let started = Instant::now();
+        let for_agents = self.for_agents().await;
+        let case = self.case(code, &for_agents);
+        self.step("case", started);
+        let lang = self.question.lang;
+        let (mode, text, citations) = match said {
+            Some((mode, answered)) => (Some(mode), answered.text, answered.citations),
+            None => (None, phrase(lang, &format!("handoff_{}", handoff_phrase(code))).to_owned(), Vec::new()),
+        };
+        let mut reply = self.reply(Outcome::Handoff, mode, code, text, citations);
+        reply.case = Some(case);
+        Ok(reply)
+    }
+
+    /// Past resolutions and internal notes near the question. A handoff does not wait for a search that fails.
+    async fn for_agents(&self) -> Vec<Candidate> {
+        let (Some(shelf), Some(vector)) = (&self.shelf, &self.vector) else { return Vec::new() };
+        shelf.for_agents(vector, self.question.lang, self.asked.day).await.unwrap_or_else(|error| {
+            tracing::warn!("a case without past resolutions: {}", error::chain(&error));
+            Vec::new()
+        })
+    }
+
+    fn case(&self, code: Code, for_agents: &[Candidate]) -> case::Case {
+        let nearest = self.retrieved.candidates.iter().take(4).chain(for_agents);
+        let nearest: Vec<Near> = nearest.map(Candidate::near).filter(Near::is_worth_a_look).collect();
+        let offered = match (&self.asked.choice, self.asked.history.iter().rev().find_map(|past| past.reply.as_ref())) {
+            (Some(Choice::NoneOfThese | Choice::Person), Some(last)) => last.offers.clone(),
+            _ => Vec::new(),
+        };
+        let best = self.retrieved.candidates.first().filter(|_| case::suggests(code, self.confidence));
+        let suggested = best.map(|best| {
+            let answered = answer::verbatim(&best.document, best.passage);
+            case::Suggested {
+                document: best.document.id.clone(),
+                revision: best.document.revision.clone(),
+                text: answered.text,
+            }
+        });
+        case::write(CaseInput {
+            lang: self.bot.policy.case_lang.unwrap_or(self.question.lang),
+            customer_lang: self.question.lang,
+            message: self.asked.message,
+            text: &self.question.text,
+            history: &self.asked.history,
+            code,
+            confidence: self.confidence,
+            features: &self.features,
+            offered,
+            nearest,
+            suggested,
+        })
+    }
+
+    /// No index: a fixed text and a ticket, or the card that a rule calls for.
+    pub(super) async fn without_index(&mut self, ruled: Option<Finding>) -> Result<Reply> {
+        if let Some(reply) = self.guarded(ruled, Verdict::HandOff(Code::Error)).await? {
+            return Ok(reply);
+        }
+        let text = phrase(self.question.lang, "no_index").to_owned();
+        self.hand_off(Code::Error, Some((Mode::Card, Answered { text, citations: Vec::new() }))).await
+    }
+
+    /// The reply of a turn in which something broke: sorry, and a person. Must not itself be able to fail.
+    pub(super) fn failed(&mut self) -> Reply {
+        let written = std::panic::catch_unwind(AssertUnwindSafe(|| self.case(Code::Error, &[])));
+        let case = written.unwrap_or_else(|_| {
+            // What was found may be what broke the turn: the case does without it.
+            self.retrieved = Retrieved::default();
+            self.case(Code::Error, &[])
+        });
+        let text = phrase(self.question.lang, "handoff_error").to_owned();
+        let mut reply = self.reply(Outcome::Handoff, None, Code::Error, text, Vec::new());
+        reply.case = Some(case);
+        reply
+    }
+
+    fn reply(
+        &mut self,
+        outcome: Outcome,
+        mode: Option<Mode>,
+        code: Code,
+        text: String,
+        citations: Vec<Citation>,
+    ) -> Reply {
+        self.step("whole", self.started);
+        let why = case::why(self.question.lang, code, self.confidence, &self.features);
+        Reply {
+            outcome,
+            mode,
+            text,
+            lang: self.question.lang,
+            confidence: self.confidence,
+            citations,
+            offers: Vec::new(),
+            case: None,
+            ticket: None,
+            conversation: self.asked.conversation.clone(),
+            steps: std::mem::take(&mut self.steps),
+            reason: Reason { code, text: why, features: std::mem::take(&mut self.features) },
+        }
+    }
+
+    /// Notes the time since `started` as a step.
+    pub(super) fn step(&mut self, step: &str, started: Instant) {
+        self.steps.push(Step { step: step.to_owned(), ms: started.elapsed().as_secs_f64() * 1000.0 });
+    }
+}
+
+/// Which of the handoff phrases fits a code.
+fn handoff_phrase(code: Code) -> &'static str {
+    match code {
+        Code::Asked => "asked",
+        Code::NoKnowledge | Code::OffTopic | Code::SmallTalk | Code::Injection | Code::NoLanguage => "no_knowledge",
+        Code::LowConfidence | Code::Confident => "low_confidence",
+        Code::Account => "account",
+        Code::Danger => "danger",
+        Code::Loop => "loop",
+        Code::Unsupported => "unsupported",
+        Code::Error => "error",
+    }
+}
+
+/// Tells the listener, if there is one, each sentence with its number.
+struct Voice {
+    turn_started: Instant,
+    listener: Option<UnboundedSender<Sentence>>,
+    said: usize,
+    /// Milliseconds from the start of the turn to the first sentence.
+    first_ms: Option<f64>,
+}
+
+impl Voice {
+    fn say(&mut self, text: &str, citation: Option<&Citation>) {
+        self.said += 1;
+        self.first_ms.get_or_insert_with(|| self.turn_started.elapsed().as_secs_f64() * 1000.0);
+        if let Some(listener) = &self.listener {
+            let sentence = Sentence { number: self.said, text: text.to_owned(), citation: citation.cloned() };
+            let _ = listener.send(sentence); // Who stopped listening gets the whole reply.
+        }
+    }
+}
