@@ -40,8 +40,9 @@ const LIMIT_IN_GROUPS: f32 = 0.0;
 const MEASURES: &str =
     "元张張个個天年月日号號时時分秒块塊次点點笔筆条條位名万萬亿億千百度折倍层層版种種款字词詞步到至和及或周岁岁英美";
 const FALL_THAT_ENDS: f32 = 7.0;
-/// Characters that a phrase inside other text has at least.
-const LEAST_INSIDE: usize = 6;
+/// Characters that a phrase has at least inside other text, and alone in a message: names are as odd, but short.
+const LEAST_INSIDE: usize = 9;
+const LEAST_ALONE: usize = 6;
 
 /// Adds the byte ranges, in the folded text, of every seed phrase written with Chinese characters.
 ///
@@ -188,13 +189,12 @@ fn find_in_stretch(stretch: &[Here], mentions: &[Mention], found: &mut Vec<Range
         let run = widen(stretch, &core);
         let talk = is_talk_near(&run);
         let is_alone = stretch[run.start].starts_line && stretch[run.end - 1].ends_line;
-        let limit = match (talk, is_alone) {
-            (_, true) if spaced >= 3 && spaced + 1 >= core.len() => LIMIT_SPACED_ALONE,
-            (true, _) => LIMIT_TALK,
-            (_, true) => LIMIT_ALONE,
-            _ => LIMIT_INSIDE,
+        let (limit, least) = match (talk, is_alone) {
+            (_, true) if spaced >= 3 && spaced + 1 >= core.len() => (LIMIT_SPACED_ALONE, 3),
+            (true, _) => (LIMIT_TALK, 3),
+            (_, true) => (LIMIT_ALONE, LEAST_ALONE),
+            _ => (LIMIT_INSIDE, LEAST_INSIDE),
         };
-        let least = if talk || is_alone { 3 } else { LEAST_INSIDE };
         if peak >= limit && core.len() >= least {
             push(to_gaps(stretch, run));
         }
@@ -273,14 +273,12 @@ fn set_apart(stretch: &[Here], is_talk_near: impl Fn(&Range<usize>) -> bool) -> 
         pieces.push(at..at + piece.len());
         at += piece.len();
     }
-    let groups = pieces.chunk_by(|left, right| left.len() == right.len()).filter(|groups| groups.len() > 1);
-    let groups = groups.map(|groups| groups[0].start..groups[groups.len() - 1].end);
     let ends = |range: Range<usize>| {
         let all = range.len();
         let lengths = [12, 15, 18, 21, 24].into_iter().filter(move |length| *length <= all);
         lengths.flat_map(move |length| [range.start..range.start + length, range.end - length..range.end])
     };
-    let in_groups = groups.flat_map(ends).map(|range| (LIMIT_IN_GROUPS, range));
+    let in_groups = columns(&pieces).into_iter().flat_map(ends).map(|range| (LIMIT_IN_GROUPS, range));
     let in_one = pieces.iter().map(|piece| (LIMIT_SET_APART, piece.clone()));
     let oddness = |range: &Range<usize>| stretch[range.clone()].iter().map(|here| here.oddness).sum::<f32>();
     let is_phrase = |(limit, range): &(f32, Range<usize>)| {
@@ -288,6 +286,21 @@ fn set_apart(stretch: &[Here], is_talk_near: impl Fn(&Range<usize>) -> bool) -> 
         oddness(range) >= limit && has_checksum(&stretch[range.clone()])
     };
     in_groups.chain(in_one).filter(is_phrase).map(|(_, range)| range).collect()
+}
+
+/// Runs of pieces of one size; once more with the piece behind them where that is shorter, as the last of a phrase may be.
+fn columns(pieces: &[Range<usize>]) -> Vec<Range<usize>> {
+    let mut columns = Vec::new();
+    let mut at = 0;
+    for run in pieces.chunk_by(|left, right| left.len() == right.len()) {
+        at += run.len();
+        if run.len() > 1 {
+            columns.push(run[0].start..run[run.len() - 1].end);
+            let rest = pieces.get(at).filter(|rest| rest.len() < run[0].len());
+            columns.extend(rest.map(|rest| run[0].start..rest.end));
+        }
+    }
+    columns
 }
 
 fn has_checksum(window: &[Here]) -> bool {
@@ -339,6 +352,15 @@ mod tests {
         ] {
             assert_eq!(mask(text).as_str(), text);
         }
+    }
+
+    #[test]
+    fn a_phrase_in_columns_goes_however_common_its_characters_are() {
+        for text in ["賞大 著稿 削結 軍擲 使色 梁條 豪無 波", "屬夾 遵飽 趕陳 情存 閱下 方建\n谢谢"]
+        {
+            assert!(mask(&format!("看 {text}")).as_str().contains("[seed phrase 1]"), "{text}");
+        }
+        assert_eq!(mask("周 日 一 二 三 四 五 六").as_str(), "周 日 一 二 三 四 五 六");
     }
 
     #[test]

@@ -225,12 +225,10 @@ fn find_itemised(text: &str, tokens: &[Token], found: &mut Vec<Range<usize>>) {
         return;
     }
     let counts = |left: usize, right: usize| {
-        number_before(text, tokens, left).map(|number| number + 1) == number_before(text, tokens, right)
+        let next = number_before(text, tokens, left).and_then(|number| number.checked_add(1));
+        next.is_some() && next == number_before(text, tokens, right)
     };
-    let is_next = |left: usize, right: usize| {
-        tokens[right].line == tokens[left].line + 1
-            || (number_before(text, tokens, left).is_some() && counts(left, right))
-    };
+    let is_next = |left: usize, right: usize| tokens[right].line == tokens[left].line + 1 || counts(left, right);
     let places: Vec<usize> = (0..tokens.len()).collect();
     for items in places.chunk_by(|left, right| is_next(*left, *right)) {
         let listed = |list| {
