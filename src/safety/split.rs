@@ -490,7 +490,7 @@ fn find_han(heard: &[Heard<'_>]) -> Vec<(usize, Range<usize>)> {
     }
     let folded = Folded::new(&joint);
     let mut phrases = Vec::new();
-    seed_han::find(&folded, &[], &mut phrases);
+    seed_han::find(&folded, &[], &[], &mut phrases);
     let mut found = Vec::new();
     for phrase in phrases {
         let (start, end) = folded.original(phrase.start, phrase.end);
