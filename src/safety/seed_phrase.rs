@@ -244,7 +244,7 @@ fn find_itemised(text: &str, tokens: &[Token], found: &mut Vec<Range<usize>>) {
 /// The number that stands between a token and the one before it.
 fn number_before(text: &str, tokens: &[Token], at: usize) -> Option<u32> {
     let start = if at == 0 { 0 } else { tokens[at - 1].range.end };
-    let between = text[start..tokens[at].range.start].as_bytes();
+    let between = &text.as_bytes()[start..tokens[at].range.start];
     let digits = between.split(|byte| !byte.is_ascii_digit()).rfind(|digits| !digits.is_empty())?;
     std::str::from_utf8(digits).ok()?.parse().ok()
 }

@@ -39,7 +39,7 @@ use rayon::prelude::*;
 
 pub use leak::{Secret, readings_of_bytes};
 pub use messages::{Message, Mutation, mutations};
-pub use orders::{Order, order};
+pub use orders::order;
 
 use self::{carriers::FILLER, dice::Dice, leak::Said};
 

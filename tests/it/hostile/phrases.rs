@@ -14,7 +14,7 @@ use super::{
 };
 
 pub const MUTATIONS: &[Mutation] = &[
-    ("phrase, one space", |dice| any(dice, |words, dice| spaced(words, dice))),
+    ("phrase, one space", |dice| any(dice, spaced)),
     ("phrase, nothing between", |dice| any(dice, |words, _| words.concat())),
     ("phrase, nothing between, capitals", |dice| latin(dice, |words, _| capitals(words).concat())),
     ("phrase, spaced in groups", |dice| any(dice, groups)),
@@ -249,7 +249,7 @@ fn two_disguises(words: &[String], dice: &mut Dice) -> String {
 }
 
 /// One letter dropped, doubled, changed, or swapped with its neighbour; a Han character gives way to one that no list has.
-fn misspell(words: &mut Vec<String>, dice: &mut Dice) {
+fn misspell(words: &mut [String], dice: &mut Dice) {
     let at = dice.below(words.len());
     let mut letters: Vec<char> = words[at].chars().collect();
     if is_han(words) {
