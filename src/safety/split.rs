@@ -11,7 +11,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
-    ops::Range,
+    ops::{Range, RangeInclusive},
 };
 
 use super::{
@@ -50,8 +50,9 @@ const LIMIT_BEHIND: f32 = 2.7;
 const BEHIND: usize = 3;
 /// A phrase of so many words is whole.
 const WHOLE: usize = 12;
-/// Chinese characters in a message that may be a part of a phrase: more are a sentence.
-const LONGEST_HAN: usize = 12;
+/// Chinese characters in a message that may be a part of a phrase: more are a sentence, and one by itself is what people
+/// answer with ("是", "好", "对"); a phrase that comes character by character is therefore not found.
+const HAN_OF_A_PART: RangeInclusive<usize> = 2..=12;
 const LEAST_HAN: usize = 6;
 
 /// List words that are a whole message by themselves in any chat.
@@ -474,7 +475,7 @@ fn find_han(heard: &[Heard<'_>]) -> Vec<(usize, Range<usize>)> {
     let is_part = |heard: &Heard<'_>| {
         let characters: usize =
             heard.tokens.iter().map(|token| heard.folded.text[token.range.clone()].chars().count()).sum();
-        !heard.tokens.is_empty() && heard.tokens.iter().all(|token| token.is_han) && characters <= LONGEST_HAN
+        !heard.tokens.is_empty() && heard.tokens.iter().all(|token| token.is_han) && HAN_OF_A_PART.contains(&characters)
     };
     let newest = heard.len() - 1;
     if !is_part(&heard[newest]) {
