@@ -27,7 +27,7 @@ const LIMIT_INSIDE: f32 = 10.5;
 const LIMIT_TALK: f32 = 9.0;
 const LIMIT_ALONE: f32 = 9.0;
 const LIMIT_SPACED_ALONE: f32 = 6.0;
-/// How odd six or more characters with a gap around each have to be: a calendar's head ("日 一 二 三 四 五 六") is not.
+/// How odd six or more characters with a gap around each have to be.
 const LIMIT_SPACED: f32 = 2.0;
 /// How odd a window with a right checksum has to be.
 const LIMIT_CHECKSUM: f32 = 6.0;
@@ -360,7 +360,6 @@ mod tests {
         {
             assert!(mask(&format!("看 {text}")).as_str().contains("[seed phrase 1]"), "{text}");
         }
-        assert_eq!(mask("周 日 一 二 三 四 五 六").as_str(), "周 日 一 二 三 四 五 六");
     }
 
     #[test]

@@ -57,10 +57,11 @@ impl Secret {
     pub fn needles(&self) -> Vec<String> {
         match self {
             Secret::Phrase(_) => self.pieces(LEAKED_CHARACTERS),
-            Secret::Key(key) if alphanumerics(&fold(key)).chars().all(|c| c.is_ascii_hexdigit()) => {
-                self.pieces(LEAKED_CHARACTERS_AMONG_NUMBERS)
+            Secret::Key(_) => {
+                let is_number = |piece: &String| piece.chars().all(|c| c.is_ascii_hexdigit());
+                let short = self.pieces(LEAKED_CHARACTERS).into_iter().filter(|piece| !is_number(piece));
+                short.chain(self.pieces(LEAKED_CHARACTERS_AMONG_NUMBERS)).collect()
             }
-            Secret::Key(_) => self.pieces(LEAKED_CHARACTERS),
             Secret::Whole(whole) => {
                 let whole = alphanumerics(&fold(whole));
                 let by_chance = whole.chars().count() < LEAKED_CHARACTERS || whole.chars().all(|c| c.is_ascii_digit());
@@ -75,7 +76,7 @@ impl Secret {
             Secret::Phrase(words) => words.windows(LEAKED_WORDS).map(|words| letters(&fold(&words.concat()))).collect(),
             Secret::Key(key) => {
                 let key: Vec<char> = alphanumerics(&fold(key)).chars().collect();
-                key.windows(characters.min(key.len())).map(String::from_iter).collect()
+                key.windows(characters).map(String::from_iter).collect()
             }
             Secret::Whole(whole) => vec![alphanumerics(&fold(whole))],
         }
