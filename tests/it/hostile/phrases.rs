@@ -38,7 +38,7 @@ pub const MUTATIONS: &[Mutation] = &[
     ("phrase, JSON-escaped", |dice| any(dice, |w, d| disguised(w, d, disguise::json_escaped))),
     ("phrase, base64", |dice| any(dice, |w, d| disguised(w, d, disguise::base64))),
     ("phrase, inside long text", inside_long_text),
-    ("phrase, one word misspelt", |dice| changed(dice, misspell)),
+    ("phrase, one word misspelt", |dice| changed(dice, |words, dice| misspell(words, dice))),
     ("phrase, one word missing", |dice| changed(dice, leave_out)),
     ("phrase, two disguises", |dice| latin(dice, two_disguises)),
     ("Electrum v2 seed", electrum),
