@@ -29,13 +29,16 @@ const ROWS: [&[&str]; 6] = [
     &["config", "safety", "words", "error"],
 ];
 
-/// Arrows inside a row. `config` and `words` use `error`, and documents are made of masked text that has spans.
-const WITHIN: [(&str, &str); 8] = [
+/// Arrows inside a row. Everything uses `error`, documents are made of masked text that has spans, and the settings are checked
+/// by what will use them: the key that contacts are sealed with.
+const WITHIN: [(&str, &str); 10] = [
     ("desk", "turn"),
     ("desk", "knowledge"),
     ("insight", "desk"),
     ("insight", "knowledge"),
     ("config", "error"),
+    ("config", "safety"),
+    ("safety", "error"),
     ("words", "error"),
     ("words", "safety"),
     ("safety", "words"),
