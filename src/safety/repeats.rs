@@ -9,6 +9,8 @@ use std::ops::Range;
 const LONGEST_SEPARATOR: usize = 5;
 /// How often a separator has to stand there: a sentence says "and" three times.
 const FEWEST: usize = 5;
+/// The longest phrase, and one more. What goes on is looked at anew, so that the work grows with the text's length only.
+const MOST: usize = 25;
 
 /// The byte ranges of every word that only separates, in order.
 pub(super) fn separators_in(folded: &str) -> Vec<Range<usize>> {
@@ -56,7 +58,7 @@ fn repeats(text: &str, units: &[Range<usize>], length: usize) -> Option<usize> {
     let step = length + 1;
     let word = |at: usize| units.get(at).map(|unit| &text[unit.clone()]);
     let same = |a: usize, b: usize| word(a).zip(word(b)).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b));
-    let times = (1..).take_while(|time| (0..length).all(|at| same(at, time * step + at))).count() + 1;
+    let times = (1..MOST).take_while(|time| (0..length).all(|at| same(at, time * step + at))).count() + 1;
     if times < FEWEST {
         return None;
     }
@@ -85,5 +87,7 @@ mod tests {
         let prose = "the fee and the limit and the time and the card and nothing else";
         assert!(separators_in(prose).is_empty());
         assert!(separators_in("ha ha ha ha ha ha ha ha").is_empty());
+        // A megabyte of the same word: seconds, not hours.
+        assert!(separators_in(&"a ".repeat(500_000)).is_empty());
     }
 }

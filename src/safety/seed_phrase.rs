@@ -47,8 +47,10 @@ pub(super) fn find(folded: &Folded, separators: &[Range<usize>], mentions: &[Men
     find_unspaced(text, &tokens, found);
     find_in_lists(text, &tokens, mentions, found);
     if !separators.is_empty() {
+        // In order, so the last one that begins before the token is the one that may hold it.
         let only_separates = |token: &Token| {
-            separators.iter().any(|range| range.start <= token.range.start && token.range.start < range.end)
+            let before = separators.partition_point(|range| range.start <= token.range.start);
+            before > 0 && token.range.start < separators[before - 1].end
         };
         tokens.retain(|token| !only_separates(token));
         find_in_lists(text, &tokens, mentions, found);
