@@ -104,7 +104,7 @@ pub struct Point {
     /// Unit length; goes to the named vector of the role. Empty when there is no embedder: then the point is found
     /// by its terms only.
     pub vector: Vec<f32>,
-    /// The tf part of BM25 for each term, as made by [`keywords::Frequencies::weigh_point`].
+    /// The tf part of BM25 for each term, as made by [`Frequencies::weigh_point`](super::keywords::Frequencies::weigh_point).
     pub terms: Vec<(u32, f32)>,
 }
 
@@ -170,7 +170,7 @@ impl Filter {
 #[serde(transparent)]
 pub struct Cosine(pub f32);
 
-/// A BM25 score: from 0 to the query's [`keywords::Frequencies::self_score`] and a little above.
+/// A BM25 score: from 0 to the query's [`Frequencies::self_score`](super::keywords::Frequencies::self_score) and a little above.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Bm25(pub f32);
