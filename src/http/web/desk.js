@@ -229,7 +229,8 @@ function drawTicket(whole) {
   const { ticket, case: written, contact, messages } = whole;
   const t = words();
   const before = parts.drawn || {};
-  const now = { head: JSON.stringify([ticket, written, contact]), messages: JSON.stringify(messages), answerable: answerable(ticket) };
+  const given = messages.some((message) => message.from === "customer" && /\[(phone|email) \d+\]/.test(message.text));
+  const now = { head: JSON.stringify([ticket, written, contact, given]), messages: JSON.stringify(messages), answerable: answerable(ticket) };
   const same = before.number === ticket.number && before.parts?.head.isConnected;
   if (!same) {
     keepDraft();
@@ -239,7 +240,6 @@ function drawTicket(whole) {
   if (!same || before.head !== now.head) {
     body.head.replaceChildren(...headOf(ticket).filter(Boolean));
     const use = now.answerable ? (text) => insert(body.reply.querySelector("textarea"), text) : null;
-    const given = messages.some((message) => message.from === "customer" && /\[(phone|email) \d+\]/.test(message.text));
     body.written.replaceChildren(...contactView(contact, given, t), caseView(written, t, (message, span) => showWhere(body.talk, message, span), use));
   }
   if (!same || before.answerable !== now.answerable) body.reply.replaceChildren(...replyOf(ticket));
