@@ -10,12 +10,13 @@ use std::{
     sync::Arc,
 };
 
+use futures_util::future::{try_join, try_join3};
 use jiff::civil::Date;
 
 use super::{case::Near, judge::Features, question::Question, reply::Offer, shelf::Shelf};
 use crate::{
     error::Result,
-    index::{Filter, Role, Vector},
+    index::{Bm25, Cosine, Filter, Hit, Role, Vector},
     words::{Audience, Document, Kind, Lang, Span},
 };
 
@@ -288,24 +289,16 @@ impl Shelf {
             on: Some(day),
             ..Filter::default()
         };
-        let dense = match vector {
-            Some(vector) => self.dense(vector, question.lang, &filter, 2 * NEAREST).await?,
-            None => Vec::new(),
-        };
-        let mut terms = Vec::new();
-        for lang in Lang::ALL {
-            let query = self.statistics.frequencies.query(lang, &question.search);
-            let full = query.iter().map(|(_, weight)| weight).sum::<f32>().max(1e-6);
-            let filter = Filter { lang: Some(lang), roles: vec![Role::Whole], ..filter.clone() };
-            for hit in self.index.search_terms(&query, &filter, KEYWORD_HITS).await? {
-                terms.push(TermHit {
-                    document: hit.document,
-                    lang: hit.lang,
-                    span: hit.span,
-                    ratio: hit.score.0 / full,
-                });
+        let dense = async {
+            match vector {
+                Some(vector) => self.dense(vector, question.lang, &filter, 2 * NEAREST).await,
+                None => Ok(Vec::new()),
             }
-        }
+        };
+        // None of the searches needs another's outcome: together they take as long as the longest.
+        let [zh, en] = Lang::ALL.map(|lang| self.terms(lang, &question.search, &filter));
+        let (dense, zh, en) = try_join3(dense, zh, en).await?;
+        let terms = [zh, en].concat();
         let ranked = rank(&dense, &terms);
         let query = self.statistics.frequencies.query(question.lang, &question.search);
         let unknown = self.statistics.frequencies.unknown_share(question.lang, &question.search);
@@ -329,20 +322,34 @@ impl Shelf {
         Ok(ranked.documents.into_iter().take(3).filter_map(|ranked| self.candidate(ranked, lang, day)).collect())
     }
 
+    /// Documents of `lang` that share terms with the question.
+    async fn terms(&self, lang: Lang, search: &str, filter: &Filter) -> Result<Vec<TermHit>> {
+        let query = self.statistics.frequencies.query(lang, search);
+        let full = query.iter().map(|(_, weight)| weight).sum::<f32>().max(1e-6);
+        let filter = Filter { lang: Some(lang), roles: vec![Role::Whole], ..filter.clone() };
+        let found = self.index.search_terms(&query, &filter, KEYWORD_HITS).await?;
+        let hit = |hit: Hit<Bm25>| TermHit {
+            document: hit.document,
+            lang: hit.lang,
+            span: hit.span,
+            ratio: hit.score.0 / full,
+        };
+        Ok(found.into_iter().map(hit).collect())
+    }
+
     async fn dense(&self, vector: &[f32], lang: Lang, filter: &Filter, limit: usize) -> Result<Vec<DenseHit>> {
         let centred = self.statistics.centred(lang, Vector::Question, vector);
-        let mut hits = Vec::with_capacity(2 * limit);
-        for which in [Vector::Question, Vector::Passage] {
-            let found = self.index.search_dense_with_vectors(which, &centred, filter, limit).await?;
-            hits.extend(found.into_iter().map(|(hit, vector)| DenseHit {
-                document: hit.document,
-                role: hit.role,
-                lang: hit.lang,
-                span: hit.span,
-                cosine: hit.score.0,
-                vector,
-            }));
-        }
+        let search = |which| self.index.search_dense_with_vectors(which, &centred, filter, limit);
+        let (questions, passages) = try_join(search(Vector::Question), search(Vector::Passage)).await?;
+        let hit = |(hit, vector): (Hit<Cosine>, Vec<f32>)| DenseHit {
+            document: hit.document,
+            role: hit.role,
+            lang: hit.lang,
+            span: hit.span,
+            cosine: hit.score.0,
+            vector,
+        };
+        let mut hits: Vec<DenseHit> = questions.into_iter().chain(passages).map(hit).collect();
         hits.sort_by(|a, b| b.cosine.total_cmp(&a.cosine).then_with(|| a.document.cmp(&b.document)));
         Ok(hits)
     }
