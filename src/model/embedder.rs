@@ -14,6 +14,7 @@ use candle_core::{
 
 use super::{
     Embed, EmbedAbilities, Side, TokenCounter,
+    adapter::Adapter,
     attention::attention,
     fused,
     gguf::{Gguf, damaged, plain},
@@ -54,13 +55,19 @@ struct Layer {
 }
 
 impl LocalEmbedder {
-    /// Loads the GGUF that [`super::files::Models::fetch`] gave.
+    /// Loads the GGUF that [`super::files::Models::fetch`] gave, with the shipped adapter for it where there is one.
     pub fn load(path: &Path) -> Result<Self> {
         let gguf = Gguf::open(path)?;
-        Self::read(&gguf).map_err(|problem| damaged(path, problem))
+        let adapter = gguf.text(keys::FINGERPRINT).ok().and_then(Adapter::shipped);
+        Self::read(&gguf, adapter.as_ref()).map_err(|problem| damaged(path, problem))
     }
 
-    fn read(gguf: &Gguf) -> Result<Self, String> {
+    /// Loads the weights as they were fetched, without an adapter: to be compared with their own engine.
+    pub fn load_as_fetched(path: &Path) -> Result<Self> {
+        Self::read(&Gguf::open(path)?, None).map_err(|problem| damaged(path, problem))
+    }
+
+    fn read(gguf: &Gguf, adapter: Option<&Adapter>) -> Result<Self, String> {
         let epsilon = gguf.value("bert.attention.layer_norm_epsilon")?.to_f32().map_err(plain)?;
         let (dims, heads) = (gguf.number("bert.embedding_length")?, gguf.number("bert.attention.head_count")?);
         let limit_tokens = gguf.number("bert.context_length")?;
@@ -72,7 +79,9 @@ impl LocalEmbedder {
         let words = gguf.tensor("token_embd.weight")?;
         let values = |name: &str| {
             let tensor = gguf.tensor(name)?.dequantize(&Device::Cpu).and_then(|tensor| tensor.to_dtype(DType::F32));
-            tensor.and_then(|tensor| tensor.flatten_all()?.to_vec1::<f32>()).map_err(plain)
+            let mut values = tensor.and_then(|tensor| tensor.flatten_all()?.to_vec1::<f32>()).map_err(plain)?;
+            adapter.map_or(Ok(()), |adapter| adapter.add_to(name, &mut values))?;
+            Ok::<_, String>(values)
         };
         let types = values("token_types.weight")?; // [types, d]
         let mut positions = values("position_embd.weight")?; // [positions, d]
@@ -123,6 +132,8 @@ impl LocalEmbedder {
             });
         }
         let tokenizer = Unigram::from_gguf(gguf)?;
+        let fetched = gguf.text(keys::FINGERPRINT)?.to_owned();
+        let fingerprint = adapter.map_or(fetched, Adapter::fingerprint);
         Ok(LocalEmbedder {
             tokenizer: Arc::new(tokenizer),
             words,
@@ -133,7 +144,7 @@ impl LocalEmbedder {
             epsilon,
             query_prefix: gguf.text(keys::QUERY_PREFIX)?.to_owned(),
             passage_prefix: gguf.text(keys::PASSAGE_PREFIX)?.to_owned(),
-            abilities: EmbedAbilities { dims, limit_tokens, fingerprint: gguf.text(keys::FINGERPRINT)?.to_owned() },
+            abilities: EmbedAbilities { dims, limit_tokens, fingerprint },
         })
     }
 

@@ -28,6 +28,8 @@ mod fused;
 
 mod attention;
 
+mod adapter;
+
 pub mod embedder;
 
 pub mod generator;

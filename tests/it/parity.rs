@@ -92,7 +92,7 @@ fn a_long_text_is_read_in_windows_as_the_reference_does() {
 fn embedder() -> (Models, LocalEmbedder) {
     let models = Models::from_env().unwrap();
     let path = models.fetch("e5-small", &Progress::stderr()).unwrap();
-    (models, LocalEmbedder::load(&path).unwrap())
+    (models, LocalEmbedder::load_as_fetched(&path).unwrap())
 }
 
 struct Reference {
