@@ -229,6 +229,12 @@ impl Guard {
         };
         decide(&fitted.softmax.probabilities_sparse(&fitted.features.of(vector, text)))
     }
+
+    /// How sure the softmax is of any danger, in [0, 1]: what [`Guard::classify`] holds against its threshold. For measuring.
+    pub fn danger(&self, vector: &[f32], text: &str) -> f64 {
+        let fitted = self.fitted.as_ref();
+        fitted.map_or(0.0, |fitted| danger(&fitted.softmax.probabilities_sparse(&fitted.features.of(vector, text))))
+    }
 }
 
 impl Fitted {
@@ -262,7 +268,7 @@ fn decide(probabilities: &[f64]) -> Finding {
     let best = |classes: &mut dyn Iterator<Item = Class>| {
         classes.max_by(|a, b| of(*a).total_cmp(&of(*b))).unwrap_or(Class::None)
     };
-    let danger: f64 = Class::ALL.into_iter().filter(|class| class.situation().is_some()).map(of).sum();
+    let danger = danger(probabilities);
     if danger >= THRESHOLDS.danger {
         let class = best(&mut Class::ALL.into_iter().filter(|class| class.situation().is_some()));
         return Finding { class, probability: danger };
@@ -279,6 +285,12 @@ fn decide(probabilities: &[f64]) -> Finding {
         }
     }
     Finding { class: Class::None, probability: of(Class::None) }
+}
+
+/// All dangers together, given each class's probability in the order of [`Class::ALL`].
+fn danger(probabilities: &[f64]) -> f64 {
+    let dangers = Class::ALL.into_iter().filter(|class| class.situation().is_some());
+    dangers.map(|class| probabilities[class as usize]).sum()
 }
 
 /// Whether the message asks for a person, in one of the wordings that leave no doubt.

@@ -1,8 +1,8 @@
 //! Features -> calibrated probability -> verdict, with its explanation. Pure: the same features, the same verdict.
 //!
 //! A judge is a file: standardised features, a logistic regression, a calibration of its output, and thresholds per
-//! language. The default is shipped (`models/judge/default.json`): two features, fitted on the sample suite, that hold
-//! up on knowledge it has never seen. A calibrated one comes from your own labelled questions
+//! language. The default is shipped (`models/judge/default.json`): four features that hold up on
+//! knowledge it has never seen. A calibrated one comes from your own labelled questions
 //! (`deskhand eval calibrate`), with a certificate where one can be had. Never a bare number in code.
 
 use std::collections::BTreeMap;

@@ -26,6 +26,7 @@ async fn danger_is_found_and_ordinary_questions_are_left_alone() {
     println!("held out: danger found {recall:.3}, as the right one {exact:.3}, false cards {false_cards:.3}");
 
     let questions = ordinary_questions();
+    print_curve(&guard, &embedder, &held_out, &questions).await;
     let found = classify(&guard, &embedder, &questions).await;
     let suite_cards = share(found.iter(), |found| found.situation().is_some());
     let suite_account = share(found.iter(), |found| **found == Class::Account);
@@ -65,6 +66,28 @@ async fn classify(guard: &Guard, embedder: &Embedder, messages: &[Example]) -> V
     let finding =
         |(text, vector): (&_, &Vec<f32>)| Guard::rules(text).unwrap_or_else(|| guard.classify(vector, text.as_str()));
     masked.iter().zip(&vectors).map(|of| finding(of).class).collect()
+}
+
+/// What other thresholds of danger would give: the choice that `models/judge/guard.json` states.
+async fn print_curve(guard: &Guard, embedder: &Embedder, held_out: &[Example], questions: &[Example]) {
+    let mut sure = Vec::new();
+    for messages in [held_out, questions] {
+        let texts: Vec<String> = messages.iter().map(|message| mask(&message.text).as_str().to_owned()).collect();
+        let vectors = embedder.embed(Side::Query, texts.clone()).await.unwrap();
+        sure.push(vectors.iter().zip(&texts).map(|(vector, text)| guard.danger(vector, text)).collect::<Vec<f64>>());
+    }
+    let of = |is: &dyn Fn(&Class) -> bool, least: f64| {
+        let those = held_out.iter().zip(&sure[0]).filter(|(example, _)| is(&example.class));
+        share(those, |(_, sure)| **sure >= least)
+    };
+    for least in [0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6] {
+        println!(
+            "danger from {least}: found {:.3}, false cards {:.3}, on the suite {:.3}",
+            of(&|class| class.situation().is_some(), least),
+            of(&|class| *class == Class::None, least),
+            share(sure[1].iter(), |sure| **sure >= least)
+        );
+    }
 }
 
 fn print_classes(examples: &[Example], found: &[Class]) {
