@@ -10,7 +10,7 @@ use deskhand::{
 use serde_json::Value;
 
 #[tokio::test]
-#[ignore = "embeds about 4,000 messages with real weights (90 MB, fetched once): two minutes"]
+#[ignore = "embeds about 9,000 messages with real weights (90 MB, fetched once): two minutes"]
 async fn danger_is_found_and_ordinary_questions_are_left_alone() {
     let embedder = embedder();
     let guard = Guard::fit(&embedder, None).await.unwrap();
@@ -37,9 +37,9 @@ async fn danger_is_found_and_ordinary_questions_are_left_alone() {
         found.len()
     );
     // Below what samples gave; the curve and where it was measured stand in models/judge/guard.json.
-    assert!(recall >= 0.75, "danger found: {recall}");
-    assert!(false_cards <= 0.04, "false cards: {false_cards}");
-    assert!(suite_cards <= 0.13, "false cards on the suite: {suite_cards}");
+    assert!(recall >= 0.88, "danger found: {recall}");
+    assert!(false_cards <= 0.02, "false cards: {false_cards}");
+    assert!(suite_cards <= 0.11, "false cards on the suite: {suite_cards}");
     assert!(suite_account <= 0.04, "account on the suite: {suite_account}");
 }
 
