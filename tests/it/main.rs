@@ -4,9 +4,13 @@
 
 mod at_rest;
 
+mod caps;
+
 mod composed;
 
 mod degraded;
+
+mod foreign;
 
 mod generators;
 
