@@ -184,6 +184,7 @@ pub(super) struct Act {
 
 /// An agent's words.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = AgentReply)]
 pub(super) struct Reply {
     /// The agent's name, as the customer may read it.
     agent: String,

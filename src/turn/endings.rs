@@ -121,6 +121,9 @@ impl Turn<'_> {
         let mut reply = self.hand_off(code, Some((Mode::Card, answered))).await?;
         if let Some(case) = &mut reply.case {
             case.situate(danger);
+            if danger.is_some() {
+                reply.asks = case.asks(reply.lang);
+            }
         }
         Ok(reply)
     }
@@ -232,6 +235,7 @@ impl Turn<'_> {
             confidence: self.confidence,
             citations,
             offers: Vec::new(),
+            asks: Vec::new(),
             case: None,
             ticket: None,
             conversation: self.asked.conversation.clone(),

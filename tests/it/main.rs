@@ -6,6 +6,8 @@ mod at_rest;
 
 mod caps;
 
+mod cards;
+
 mod composed;
 
 mod degraded;
