@@ -80,6 +80,16 @@ pub fn still_unsolved(text: &str) -> bool {
     story::unsolved(text)
 }
 
+/// How a message is said, where that asks for other words of ours: `angry`, `unsolved` (it failed again) or `worried`.
+pub fn tone(text: &str) -> Option<&'static str> {
+    match story::mood(&[(1, text)]) {
+        "angry" => Some("angry"),
+        _ if still_unsolved(text) => Some("unsolved"),
+        "worried" => Some("worried"),
+        _ => None,
+    }
+}
+
 /// A fact, and where the customer said it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Fact {
@@ -164,7 +174,7 @@ pub struct Case {
     pub why: String,
     /// The situation, when it is one of danger, for instance `theft`.
     pub situation: Option<String>,
-    /// 1 = at once (danger), 2 = soon (account, dispute, anger), 3 = normal.
+    /// 1 = at once (danger), 2 = soon (account, dispute, anger, fear, what failed again), 3 = normal.
     pub priority: u8,
     /// `calm`, `worried` or `angry`.
     pub mood: String,

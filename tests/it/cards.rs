@@ -97,7 +97,7 @@ fn what_a_waiting_customer_adds_is_in_the_case_at_once() {
     let line = queue.until(|event| event.kind == "ticket").data;
     assert_eq!(
         (&line["priority"], &line["ask"]),
-        (&json!("normal"), &json!("my withdrawal of 500 USDT over TRC20 is missing"))
+        (&json!("high"), &json!("my withdrawal of 500 USDT over TRC20 is missing"))
     );
     let whole = server.as_agent("GET", &ticket, None).json();
     assert_eq!(facts(&whole), [("amount", "500 USDT", 3), ("network", "TRC20", 3)]);

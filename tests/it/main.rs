@@ -43,3 +43,5 @@ mod suite;
 mod support;
 
 mod tidy;
+
+mod tone;

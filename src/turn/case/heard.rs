@@ -128,7 +128,7 @@ mod tests {
         let mut case = case("转人工", Code::Asked, None);
         assert_eq!((case.priority, case.mood.as_str(), &case.missing[..]), (3, "calm", &["problem".to_owned()][..]));
         case.hear(3, "提现 500 USDT 没到，急死了");
-        assert_eq!((case.priority, case.mood.as_str()), (3, "worried"));
+        assert_eq!((case.priority, case.mood.as_str()), (2, "worried"));
         assert_eq!(case.ask.value, "提现 500 USDT 没到");
         assert_eq!(case.missing, ["tx_hash", "network", "time"]);
         case.hear(4, "你们就是骗子公司，我要投诉 [seed phrase 1]");

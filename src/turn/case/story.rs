@@ -184,11 +184,11 @@ fn raises_the_voice(text: &str) -> bool {
 
 /// 1 at once, 2 soon, 3 normal.
 pub(super) fn priority(code: Code, mood: &str, messages: &[Message<'_>]) -> u8 {
-    let dispute = || messages.iter().any(|(_, text)| DISPUTE.is_match(&fold(text)));
+    let presses = || messages.iter().any(|(_, text)| DISPUTE.is_match(&fold(text)) || unsolved(text));
     match code {
         Code::Danger => 1,
         Code::Account | Code::Loop => 2,
-        _ if mood == "angry" || dispute() => 2,
+        _ if mood != "calm" || presses() => 2,
         _ => 3,
     }
 }
