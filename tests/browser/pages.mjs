@@ -165,6 +165,7 @@ async function danger(chat, desk, say) {
   await desk.until("the queue has it at the top", `document.querySelector('.queue .urgent[data-number="${ticket}"]')`);
   await desk.run(press(`document.querySelector('[data-number="${ticket}"]')`));
   await desk.until("the case has the facts", `${all("document", ".case dl code")}.map((code) => code.textContent).join() === "${ADDRESS},around 3 on my way home"`);
+  await desk.until("the desk names the default cards", 'document.querySelector(".cards").textContent.includes("card-theft")');
 }
 
 try {

@@ -1,5 +1,9 @@
 //! A danger's card asks for the few facts that an agent will need, and the case reads what the customer fills in.
 
+use deskhand::{
+    turn::phrases::{card, situations},
+    words::Lang,
+};
 use serde_json::{Value, json};
 
 use super::http::Server;
@@ -102,4 +106,13 @@ fn what_a_waiting_customer_adds_is_in_the_case_at_once() {
     let whole = server.as_agent("GET", &ticket, None).json();
     assert_eq!(facts(&whole), [("amount", "500 USDT", 3), ("network", "TRC20", 3)]);
     assert_eq!(whole["case"]["missing"], json!(["tx_hash", "time"]));
+}
+
+#[test]
+fn the_desk_lists_the_cards_that_the_product_has_not_written() {
+    let server = Server::start();
+    let listed = server.as_agent("GET", "/v1/desk/tickets", None).json()["default_cards"].clone();
+    let all: Vec<String> = situations().map(|situation| format!("card-{situation}")).collect();
+    assert_eq!(listed, json!(all));
+    assert!(situations().all(|situation| card(situation, Lang::Zh).is_some()));
 }

@@ -4,7 +4,7 @@ export const WORDS = {
   en: {
     desk: "Desk", signIn: "Sign in", token: "Agents' token", tokenHelp: "It was printed when the server started, or is set as server.agent_token.",
     name: "Your name, as customers read it", wrongToken: "That is not the token.", signOut: "Sign out", signedOut: "You were signed out. What you were writing is kept: sign in again.", switch: "中文",
-    tabs: { open: "Waiting", taken: "Taken", closed: "Closed" }, empty: "Nothing here.", choose: "Choose a ticket.",
+    tabs: { open: "Waiting", taken: "Taken", closed: "Closed" }, empty: "Nothing here.", defaultCards: "Situations with a default card only:", choose: "Choose a ticket.",
     take: "Take", taken: "Taken by", close: "Close", handBack: "Hand back to the bot", send: "Send",
     replyTo: "Reply to the customer", useSuggested: "Use the suggested reply", why: "Why it was handed over",
     facts: "Facts", tried: "Tried already", said: "What the bot said before", offered: "Offered and refused", nearest: "Nearest documents",
@@ -40,7 +40,7 @@ export const WORDS = {
   zh: {
     desk: "工作台", signIn: "登录", token: "客服令牌", tokenHelp: "服务启动时会打印，或在 server.agent_token 中设置。",
     name: "您的名字（客户能看到）", wrongToken: "令牌不对。", signOut: "退出", signedOut: "登录已失效，您正在写的内容会保留，请重新登录。", switch: "English",
-    tabs: { open: "待接", taken: "处理中", closed: "已结束" }, empty: "这里没有工单。", choose: "请选择一个工单。",
+    tabs: { open: "待接", taken: "处理中", closed: "已结束" }, empty: "这里没有工单。", defaultCards: "仅有默认卡片的情形：", choose: "请选择一个工单。",
     take: "接手", taken: "处理人", close: "结束", handBack: "转回机器人", send: "发送",
     replyTo: "回复客户", useSuggested: "使用建议回复", why: "转人工原因",
     facts: "已知信息", tried: "客户已尝试", said: "机器人之前的回复", offered: "提供过、被拒绝的问题", nearest: "最接近的文档",
