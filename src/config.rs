@@ -82,6 +82,7 @@ pub struct Server {
     pub messages_per_minute: u32,
     pub proxy_header: String,
     pub connections_limit: usize,
+    pub connections_per_address: usize,
     pub queue_limit: usize,
     pub stop_after_s: u64,
 }
@@ -197,6 +198,7 @@ const RANGES: &[(&str, f64, f64)] = &[
     ("server.heartbeat_s", 1.0, 300.0),
     ("server.messages_per_minute", 0.0, 1_000_000.0),
     ("server.connections_limit", 1.0, 1_000_000.0),
+    ("server.connections_per_address", 0.0, 1_000_000.0),
     ("server.queue_limit", 1.0, 100_000.0),
     ("server.stop_after_s", 0.0, 600.0),
     ("question.limit_characters", 16.0, 100_000.0),
@@ -271,10 +273,8 @@ fn lay_over(table: &mut Table, given: Table, from: &str, faults: &mut Vec<String
             continue;
         };
         let Value::Table(values) = value else {
-            faults.push(format!(
-                "  {section} in {from}: found {}, expected a section [{section}]",
-                shown(&section, &value)
-            ));
+            // Not shown: it may be a secret that was put beside its section.
+            faults.push(format!("  {section} in {from}: found {}, expected a section [{section}]", sort(&value)));
             continue;
         };
         for (key, value) in values {
@@ -375,6 +375,11 @@ fn check(table: &Table, faults: &mut Vec<String>) {
             ));
         }
     }
+    if get("index.url").and_then(Value::as_str).is_some_and(|url| url.contains('@')) {
+        faults.push(
+            "  index.url: found a name or password before the host, expected index.api_key to hold it".to_owned(),
+        );
+    }
     let token = get("server.agent_token").and_then(Value::as_str).unwrap_or_default();
     if !token.is_empty() && token.len() < 16 {
         faults.push("  server.agent_token: found fewer than 16 characters, expected at least 16".to_owned());
@@ -430,6 +435,7 @@ fn distance(left: &str, right: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error;
 
     fn load(toml: &str, environment: &[(&str, &str)]) -> Result<Settings> {
         let folder = tempfile::tempdir().unwrap();
@@ -475,8 +481,22 @@ mod tests {
     fn a_secret_is_never_printed() {
         let settings = load("[server]\nagent_token = \"hush-hush-hush-hush\"\n", &[]).unwrap();
         assert!(!format!("{settings:?}").contains("hush"));
-        let error = load("[server]\nagent_token = 12345678901234567\n", &[]).unwrap_err().to_string();
-        assert!(!error.contains("123456"), "{error}");
+        for wrong in [
+            "[server]\nagent_token = 12345678901234567\n",
+            "[server]\nagent_token = \"hush-12345\"\n",
+            "[server]\nagent_token = hush-hush-12345678901234567\n",
+            "[server]\nagent_token = [\"hush-hush-12345678901234567\"]\n",
+            "[server]\nagent_tokn = \"hush-hush-12345678901234567\"\n",
+            "[serve]\nagent_token = \"hush-hush-12345678901234567\"\n",
+            "agent_token = \"hush-hush-12345678901234567\"\n",
+            "server = \"hush-hush-12345678901234567\"\n",
+            "[index]\napi_key = 12345678901234567\n",
+            "[index]\nurl = \"http://hush:12345678@qdrant:6334\"\n",
+            "[store]\ncontact_key = \"hush-12345\"\n",
+        ] {
+            let error = error::chain(&load(wrong, &[]).unwrap_err());
+            assert!(!error.contains("12345") && !error.contains("hush-"), "{wrong}: {error}");
+        }
     }
 
     #[test]

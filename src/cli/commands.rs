@@ -329,8 +329,11 @@ async fn serve(data: &Path, mut settings: Settings, demo: bool) -> Result<ExitCo
     }
     println!("chat   http://{address}/");
     println!("desk   http://{address}/desk");
-    if made || demo {
+    if made {
         println!("token  {}   (opens the desk)", settings.server.agent_token.reveal());
+    } else if demo {
+        // A secret from the settings is never printed.
+        println!("token  as set in server.agent_token   (opens the desk)");
     }
     if let Some(shelf) = deskhand.bot.shelf() {
         let documents = shelf.documents().count();
@@ -339,6 +342,14 @@ async fn serve(data: &Path, mut settings: Settings, demo: bool) -> Result<ExitCo
             started.elapsed().as_secs_f64(),
             shelf.judge.kind
         );
+        let default_cards = shelf.default_cards();
+        if !default_cards.is_empty() {
+            tracing::warn!(
+                count = default_cards.len(),
+                "situations that only a default card answers: {}; a document of that id and `kind: card` replaces it",
+                default_cards.join(", ")
+            );
+        }
         if shelf.judge.certificates.is_empty() {
             tracing::warn!(
                 "no certificate: the shipped judge decides; `deskhand eval calibrate` makes one from labelled questions"

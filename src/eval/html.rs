@@ -240,6 +240,50 @@ mod tests {
         }
     }
 
+    /// Every text of a report, whoever wrote it: customers, documents, labels, the names of facts and features.
+    #[test]
+    fn no_text_of_a_report_becomes_markup() {
+        const HOSTILE: &str = "\"'><img src=x onerror=alert(1)></script></details><script>alert(2)</script>";
+        let mut report = report();
+        report.records.truncate(12);
+        report.how.facts.insert(HOSTILE.to_owned(), HOSTILE.to_owned());
+        report.unknown_documents.push(HOSTILE.to_owned());
+        for record in &mut report.records {
+            record.did.features.insert(HOSTILE.to_owned(), 0.5);
+        }
+        let mut json = serde_json::to_value(report).unwrap();
+        let mut places = Vec::new();
+        texts_of(&json, String::new(), &mut places);
+        let mut poisoned = 0;
+        for place in places {
+            let before = std::mem::replace(json.pointer_mut(&place).unwrap(), HOSTILE.into());
+            // A word of a closed set cannot be hostile.
+            match serde_json::from_value::<Report>(json.clone()) {
+                Ok(_) => poisoned += 1,
+                Err(_) => *json.pointer_mut(&place).unwrap() = before,
+            }
+        }
+        assert!(poisoned > 50, "{poisoned}");
+        let page = render(&serde_json::from_value(json).unwrap()).unwrap();
+        assert!(page.matches("&lt;img src=x onerror=alert(1)&gt;").count() > 50);
+        assert!(!page.contains("<img") && !page.contains("\"'>"));
+        assert_eq!((page.matches("<script").count(), page.matches("</script").count()), (1, 1), "the page's own");
+    }
+
+    fn texts_of(json: &serde_json::Value, place: String, places: &mut Vec<String>) {
+        match json {
+            serde_json::Value::String(_) => places.push(place),
+            serde_json::Value::Array(items) => {
+                items.iter().enumerate().for_each(|(at, item)| texts_of(item, format!("{place}/{at}"), places));
+            }
+            serde_json::Value::Object(fields) => fields.iter().for_each(|(name, field)| {
+                let name = name.replace('~', "~0").replace('/', "~1");
+                texts_of(field, format!("{place}/{name}"), places);
+            }),
+            _ => {}
+        }
+    }
+
     #[test]
     fn an_empty_run_still_makes_a_page() {
         let mut report = report();

@@ -93,6 +93,8 @@ impl Line {
 pub(super) struct Queue {
     /// The most urgent first, then the oldest.
     tickets: Vec<Line>,
+    /// Cards that the product should write: situations that only a default card answers, by the card's id.
+    default_cards: Vec<String>,
 }
 
 // No `Debug`: it holds what no log may.
@@ -156,7 +158,8 @@ pub(super) async fn tickets(State(app): State<Arc<App>>, Params(which): Params<W
     let limit = which.limit.map(|limit| limit.clamp(1, 1000));
     let tickets =
         app.bot.store().tickets(TicketFilter { state, agent: which.agent, conversation: None, limit }).await?;
-    Ok(Json(Queue { tickets: tickets.into_iter().map(Line::new).collect() }))
+    let default_cards = app.bot.shelf().map(|shelf| shelf.default_cards()).unwrap_or_default();
+    Ok(Json(Queue { tickets: tickets.into_iter().map(Line::new).collect(), default_cards }))
 }
 
 /// One ticket with its case and the conversation.
@@ -184,6 +187,7 @@ pub(super) struct Act {
 
 /// An agent's words.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = AgentReply)]
 pub(super) struct Reply {
     /// The agent's name, as the customer may read it.
     agent: String,

@@ -1,9 +1,9 @@
-//! How much one address may send: a token bucket per client.
+//! How much one address may send, a token bucket per client, and how many connections it may hold.
 
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
@@ -62,6 +62,52 @@ impl Buckets {
     }
 }
 
+/// How many connections each client holds. Without a cap, one could take every place that the server has.
+pub(super) struct Places {
+    per_client: usize,
+    held: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// A connection's place, given back when it is dropped.
+pub(super) struct Place {
+    places: Arc<Places>,
+    client: Option<IpAddr>,
+}
+
+impl Places {
+    /// `per_client` 0 switches the cap off.
+    pub fn new(per_client: usize) -> Arc<Self> {
+        Arc::new(Places { per_client, held: Mutex::default() })
+    }
+
+    /// Takes a place for `client`, or none where it holds as many as it may; `None` is never refused.
+    pub fn take(self: &Arc<Self>, client: Option<IpAddr>) -> Option<Place> {
+        let client = client.filter(|_| self.per_client > 0).map(network);
+        if let Some(client) = client {
+            let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = held.entry(client).or_insert(0);
+            if *count >= self.per_client {
+                return None;
+            }
+            *count += 1;
+        }
+        Some(Place { places: self.clone(), client })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some(client) = self.client else { return };
+        let mut held = self.places.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = held.get_mut(&client) {
+            *count -= 1;
+            if *count == 0 {
+                held.remove(&client);
+            }
+        }
+    }
+}
+
 /// One household has one IPv4 address, but a whole /64 of IPv6.
 fn network(client: IpAddr) -> IpAddr {
     match client {
@@ -89,6 +135,22 @@ mod tests {
         assert!(taken("10.0.0.1", 31), "a token is back after 30 s");
         assert!(taken("2001:db8::1", 31) && taken("2001:db8::2", 31));
         assert!(!taken("2001:db8::3", 31), "one /64 is one client");
+    }
+
+    #[test]
+    fn a_client_holds_so_many_connections_and_gives_them_back() {
+        let places = Places::new(2);
+        let take = |client: &str| places.take(Some(client.parse().unwrap()));
+        let held = [take("2001:db8::1").unwrap(), take("2001:db8::2").unwrap()];
+        assert!(take("2001:db8::3").is_none(), "one /64 is one client");
+        assert!(take("10.0.0.1").is_some(), "another client");
+        drop(held);
+        assert!(take("2001:db8::3").is_some());
+        assert!(places.held.lock().unwrap().is_empty(), "nobody who left is remembered");
+        let unlimited: Vec<_> = (0..9).map(|_| places.take(None)).collect();
+        assert!(unlimited.iter().all(Option::is_some));
+        let off = Places::new(0);
+        assert!((0..9).all(|_| off.take(Some("10.0.0.1".parse().unwrap())).is_some()));
     }
 
     #[test]

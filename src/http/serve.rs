@@ -25,7 +25,14 @@ use tokio::{
     time::Sleep,
 };
 
-use super::{App, auth::Key, extract::Peer, health, limits::Buckets, router};
+use super::{
+    App,
+    auth::Key,
+    extract::Peer,
+    health,
+    limits::{Buckets, Place, Places},
+    router,
+};
 use crate::{
     config::Settings,
     error::{Error, Result},
@@ -60,6 +67,7 @@ pub async fn serve(
     let (end, ending) = watch::channel(false);
     let app = app(bot, settings, ending)?;
     let places = Arc::new(Semaphore::new(app.settings.server.connections_limit));
+    let of_client = Places::new(app.settings.server.connections_per_address);
     let (stop, stopping) = watch::channel(false);
     let router = router(app.clone());
     let mut connections = JoinSet::new();
@@ -75,7 +83,13 @@ pub async fn serve(
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             (accepted, place) = next => match (accepted, place) {
                 (Ok((stream, peer)), Ok(place)) => {
-                    connections.spawn(connection(stream, peer, router.clone(), stopping.clone(), place));
+                    // Behind a proxy every client has the proxy's address.
+                    let client = Some(peer.ip()).filter(|ip| !ip.is_loopback() && app.proxy_header.is_none());
+                    let Some(own) = of_client.take(client) else {
+                        tracing::debug!("a client holds as many connections as it may; one more was closed");
+                        continue;
+                    };
+                    connections.spawn(connection(stream, peer, router.clone(), stopping.clone(), (place, own)));
                 }
                 (Err(error), _) => {
                     // Mostly too many open files: one moment, and others have closed theirs.
@@ -135,7 +149,7 @@ async fn connection(
     peer: SocketAddr,
     router: Router,
     mut stopping: watch::Receiver<bool>,
-    _place: OwnedSemaphorePermit,
+    _places: (OwnedSemaphorePermit, Place),
 ) {
     // Small answers and events must not wait for more to send with them.
     let _ = stream.set_nodelay(true);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::ticket::{NewTicket, Ticket};
+use super::ticket::{NewTicket, Priority, Ticket};
 use crate::{
     error::{Error, Result},
     safety::{
@@ -153,6 +153,9 @@ pub struct Wording {
     pub replaced: fn(i64, Role, &Masked) -> NewEvent,
     /// Brings JSON that was made from earlier messages (by number) up to date; whether anything changed.
     pub rewrite: fn(&mut serde_json::Value, &BTreeMap<i64, Remasked>) -> bool,
+    /// Reads the message of this number into the case of the open ticket; how soon a person must look now. `None` leaves
+    /// the ticket as it is.
+    pub heard: fn(&mut serde_json::Value, i64, &Masked) -> Option<Priority>,
 }
 
 /// A stored message.

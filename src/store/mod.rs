@@ -162,7 +162,8 @@ impl Store {
 
     /// Adds a customer's message with its event. Where it completes a seed phrase that earlier messages began, those are
     /// masked further in the same commit, with everything that was made from them and an event for each; the files are
-    /// scrubbed after it. Contact data is sealed and goes to the open ticket, or waits for one. A known key adds nothing.
+    /// scrubbed after it. The case of an open ticket takes the message in. Contact data is sealed and goes to that ticket, or
+    /// waits for one. A known key adds nothing.
     pub async fn add_incoming(&self, new: NewIncoming, wording: Wording) -> Result<Added> {
         let Store::Sqlite(body) = self;
         body.add_incoming(new, wording).await

@@ -8,6 +8,10 @@ mod corrections;
 
 mod facts;
 
+mod form;
+
+mod heard;
+
 mod story;
 
 mod why;
@@ -24,7 +28,7 @@ use utoipa::ToSchema;
 pub use self::why::why;
 use super::{
     asked::{From, Past},
-    reply::{Code, Offer},
+    reply::{AskedFact, Code, Offer},
 };
 use crate::{
     safety::{
@@ -61,10 +65,12 @@ pub fn write(input: CaseInput<'_>) -> Case {
         nearest: input.nearest,
         missing,
         suggested: input.suggested,
-        masked: masked(&messages),
+        masked: Vec::new(),
+        read_to: input.message,
         facts,
         text: String::new(),
     };
+    case.count_masks(masks_in(&messages));
     case.render();
     case
 }
@@ -74,11 +80,21 @@ pub fn still_unsolved(text: &str) -> bool {
     story::unsolved(text)
 }
 
+/// How a message is said, where that asks for other words of ours: `angry`, `unsolved` (it failed again) or `worried`.
+pub fn tone(text: &str) -> Option<&'static str> {
+    match story::mood(&[(1, text)]) {
+        "angry" => Some("angry"),
+        _ if still_unsolved(text) => Some("unsolved"),
+        "worried" => Some("worried"),
+        _ => None,
+    }
+}
+
 /// A fact, and where the customer said it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Fact {
     /// What sort of fact: `tx_hash`, `address`, `amount`, `order`, `network`, `token`, `error_code`, `app_version`,
-    /// `device`, `time`, `bank`, `product`.
+    /// `device`, `time`, `bank`, `product`; of a danger's form also `merchant`, `card`, `wallet`, `contact`, `requested`.
     pub slot: String,
     /// The words as the customer wrote them: the message's text at `span`.
     pub value: String,
@@ -158,7 +174,7 @@ pub struct Case {
     pub why: String,
     /// The situation, when it is one of danger, for instance `theft`.
     pub situation: Option<String>,
-    /// 1 = at once (danger), 2 = soon (account, dispute, anger), 3 = normal.
+    /// 1 = at once (danger), 2 = soon (account, dispute, anger, fear, what failed again), 3 = normal.
     pub priority: u8,
     /// `calm`, `worried` or `angry`.
     pub mood: String,
@@ -178,6 +194,9 @@ pub struct Case {
     pub suggested: Option<Suggested>,
     /// Secrets that were masked, by kind with a count, for instance `seed phrase: 1`.
     pub masked: Vec<String>,
+    /// The last message that was read into it, by its place in the conversation.
+    #[serde(default)]
+    pub read_to: u32,
     /// The whole case as text in the agent's language, rendered from the fields above.
     pub text: String,
 }
@@ -196,6 +215,14 @@ impl Case {
         self.render();
     }
 
+    /// What is missing, as the fields of a form in `lang`.
+    pub fn asks(&self, lang: Lang) -> Vec<AskedFact> {
+        let field = |slot: &String| {
+            form::label(slot, lang).map(|label| AskedFact { slot: slot.clone(), label: label.to_owned() })
+        };
+        self.missing.iter().filter_map(field).collect()
+    }
+
     /// Brings the case up to date with messages (by number) that were masked further: what it quotes of them, where, and
     /// how much was masked. Renders the text again.
     pub fn remask(&mut self, changed: &BTreeMap<i64, Remasked>) {
@@ -212,15 +239,21 @@ impl Case {
         }
         // Only what the case has read: up to the question behind the last message that it names.
         let quoted = [&self.ask].into_iter().chain(&self.facts).chain(&self.tried).map(|fact| fact.message);
-        let last = quoted.chain(self.said.iter().map(|said| said.message)).max().unwrap_or(0);
-        let more: usize = changed.range(..=i64::from(last) + 1).map(|(_, message)| message.masks()).sum();
-        let kind = "seed phrase: ";
-        match self.masked.iter_mut().find(|line| line.starts_with(kind)) {
-            Some(line) => *line = format!("{kind}{}", line[kind.len()..].parse::<usize>().unwrap_or(0) + more),
-            None if more > 0 => self.masked.push(format!("{kind}{more}")),
-            None => {}
-        }
+        let last = quoted.chain(self.said.iter().map(|said| said.message)).max().map_or(0, |last| last + 1);
+        let read = changed.range(..=i64::from(last.max(self.read_to)));
+        self.count_masks([("seed phrase", read.map(|(_, message)| message.masks()).sum())]);
         self.render();
+    }
+
+    /// Adds to the masks, by kind.
+    fn count_masks(&mut self, more: impl IntoIterator<Item = (&'static str, usize)>) {
+        for (kind, more) in more.into_iter().filter(|(_, more)| *more > 0) {
+            let count = |line: &str| line.strip_prefix(kind)?.strip_prefix(": ")?.parse::<usize>().ok();
+            match self.masked.iter_mut().find_map(|line| count(line.as_str()).map(|before| (line, before))) {
+                Some((line, before)) => *line = format!("{kind}: {}", before + more),
+                None => self.masked.push(format!("{kind}: {more}")),
+            }
+        }
     }
 
     /// The fields by name, as templates read them.
@@ -331,8 +364,8 @@ fn said(past: &Past) -> Option<Said> {
     Some(Said { message: past.message, outcome: outcome.to_owned(), documents })
 }
 
-/// The masks that stand in the customer's messages, by kind with a count.
-fn masked(messages: &[story::Message<'_>]) -> Vec<String> {
+/// How many masks of each kind stand in the customer's messages.
+fn masks_in(messages: &[story::Message<'_>]) -> Vec<(&'static str, usize)> {
     // The names that `safety` writes into its masks; other brackets are the customer's own.
     const KINDS: &[&str] = &[
         "seed phrase",
@@ -348,16 +381,16 @@ fn masked(messages: &[story::Message<'_>]) -> Vec<String> {
         "phone",
         "hash or key",
     ];
-    let mut counts: BTreeMap<&str, BTreeSet<(u32, &str)>> = BTreeMap::new();
+    let mut counts: BTreeMap<&'static str, BTreeSet<(u32, &str)>> = BTreeMap::new();
     for (message, text) in messages {
         for found in facts::MASK.captures_iter(text) {
             let (Some(kind), Some(number)) = (found.get(1), found.get(2)) else { continue };
-            if KINDS.contains(&kind.as_str()) {
-                counts.entry(kind.as_str()).or_default().insert((*message, number.as_str()));
+            if let Some(kind) = KINDS.iter().find(|known| **known == kind.as_str()) {
+                counts.entry(*kind).or_default().insert((*message, number.as_str()));
             }
         }
     }
-    counts.into_iter().map(|(kind, found)| format!("{kind}: {}", found.len())).collect()
+    counts.into_iter().map(|(kind, found)| (kind, found.len())).collect()
 }
 
 /// A reply the agent could send.

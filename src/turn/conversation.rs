@@ -8,7 +8,7 @@
 //! answered as one question. The sentences of a turn that was cancelled belong to no message; they name the message that
 //! they answer, so that a reader can drop them. A message that completes a seed phrase masks the earlier ones further, in
 //! the commit that stores it. The store has the last word: a turn that was overtaken writes nothing. Once a person has the conversation,
-//! the bot is silent in it until the ticket is closed.
+//! the bot is silent in it until the ticket is closed; what the customer adds goes into the case.
 
 mod remask;
 
@@ -30,6 +30,7 @@ use uuid::Uuid;
 use super::{
     Bot,
     asked::{Asked, Choice, From, Past, PastReply},
+    case::Case,
     phrases::phrase,
     question::Question,
     reply::{Code, Offer, Outcome, Reply, Sentence},
@@ -146,7 +147,7 @@ impl Bot {
             self.store.set_state(conversation, State::Bot).await?;
         }
         let details = choice.map(|choice| json!({ "choice": written(&choice) }));
-        let wording = Wording { said: told, replaced: told_again, rewrite: remask::rewrite };
+        let wording = Wording { said: told, replaced: told_again, rewrite: remask::rewrite, heard };
         let added = self.store.add_incoming(NewIncoming { conversation, said, details, key }, wording).await?;
         let (message, repeated) = (added.message.seq, added.repeated);
         let turn = match slot {
@@ -271,11 +272,7 @@ impl Bot {
         let Some(case) = &reply.case else { return Ok(None) };
         let number = self.store.reserve_ticket_number(conversation).await?;
         let case_json = serde_json::to_value(case).map_err(Error::outside("writing the case"))?;
-        let priority = match case.priority {
-            1 => Priority::Urgent,
-            2 => Priority::High,
-            _ => Priority::Normal,
-        };
+        let priority = priority_of(case);
         let lang = reply.lang;
         reply.ticket = Some(number.to_string());
         reply.text.push_str("\n\n");
@@ -296,6 +293,22 @@ fn told(text: &Masked) -> NewEvent {
 /// The event that tells that a message reads otherwise now: a secret was found in it afterwards.
 fn told_again(message: i64, from: Role, text: &Masked) -> NewEvent {
     NewEvent { kind: "replaced".to_owned(), json: json!({ "message": message, "from": from, "text": text }) }
+}
+
+/// Reads a message into the case that waits for a person. `None` for what is no case of this version.
+fn heard(case: &mut serde_json::Value, message: i64, text: &Masked) -> Option<Priority> {
+    let mut read = Case::deserialize(&*case).ok()?;
+    read.hear(u32::try_from(message).ok()?, text.as_str());
+    *case = serde_json::to_value(&read).ok()?;
+    Some(priority_of(&read))
+}
+
+fn priority_of(case: &Case) -> Priority {
+    match case.priority {
+        1 => Priority::Urgent,
+        2 => Priority::High,
+        _ => Priority::Normal,
+    }
 }
 
 /// A turn's input from what the conversation holds: every customer's message since the last reply is one question.

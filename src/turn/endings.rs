@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     error::{self, Error, Result},
-    words::Document,
+    words::{Document, Lang},
 };
 
 impl Turn<'_> {
@@ -91,7 +91,7 @@ impl Turn<'_> {
         if offers.is_empty() {
             return self.hand_off(Code::NoKnowledge, None).await;
         }
-        let text = phrase(self.question.lang, "offer_intro").to_owned();
+        let text = self.in_tone("offer_intro");
         let reply = self.reply(Outcome::Offer, None, Code::LowConfidence, text, Vec::new());
         Ok(Reply { offers, ..reply })
     }
@@ -121,6 +121,9 @@ impl Turn<'_> {
         let mut reply = self.hand_off(code, Some((Mode::Card, answered))).await?;
         if let Some(case) = &mut reply.case {
             case.situate(danger);
+            if danger.is_some() {
+                reply.asks = case.asks(reply.lang);
+            }
         }
         Ok(reply)
     }
@@ -142,13 +145,27 @@ impl Turn<'_> {
         let case = self.case(code, &for_agents);
         self.step("case", started);
         let lang = self.question.lang;
+        let reason = handoff_phrase(code);
         let (mode, text, citations) = match said {
             Some((mode, answered)) => (Some(mode), answered.text, answered.citations),
-            None => (None, phrase(lang, &format!("handoff_{}", handoff_phrase(code))).to_owned(), Vec::new()),
+            // These two say sorry by themselves.
+            None if matches!(code, Code::Loop | Code::Error) => (None, phrase(lang, reason).to_owned(), Vec::new()),
+            None => (None, self.in_tone(reason), Vec::new()),
         };
         let mut reply = self.reply(Outcome::Handoff, mode, code, text, citations);
         reply.case = Some(case);
         Ok(reply)
+    }
+
+    /// A sentence of our own, after one that answers how the customer writes. Documents and cards are left as they were
+    /// approved, and nothing that is decided depends on it.
+    fn in_tone(&self, key: &str) -> String {
+        let said = phrase(self.question.lang, key);
+        match (case::tone(self.question.text.as_str()), self.question.lang) {
+            (None, _) => said.to_owned(),
+            (Some(tone), Lang::Zh) => format!("{}{said}", phrase(Lang::Zh, &format!("tone_{tone}"))),
+            (Some(tone), Lang::En) => format!("{} {said}", phrase(Lang::En, &format!("tone_{tone}"))),
+        }
     }
 
     /// Past resolutions and internal notes near the question. A handoff does not wait for a search that fails.
@@ -232,6 +249,7 @@ impl Turn<'_> {
             confidence: self.confidence,
             citations,
             offers: Vec::new(),
+            asks: Vec::new(),
             case: None,
             ticket: None,
             conversation: self.asked.conversation.clone(),
@@ -249,14 +267,16 @@ impl Turn<'_> {
 /// Which of the handoff phrases fits a code.
 fn handoff_phrase(code: Code) -> &'static str {
     match code {
-        Code::Asked => "asked",
-        Code::NoKnowledge | Code::OffTopic | Code::SmallTalk | Code::Injection | Code::NoLanguage => "no_knowledge",
-        Code::LowConfidence | Code::Confident => "low_confidence",
-        Code::Account => "account",
-        Code::Danger => "danger",
-        Code::Loop => "loop",
-        Code::Unsupported => "unsupported",
-        Code::Error => "error",
+        Code::Asked => "handoff_asked",
+        Code::NoKnowledge | Code::OffTopic | Code::SmallTalk | Code::Injection | Code::NoLanguage => {
+            "handoff_no_knowledge"
+        }
+        Code::LowConfidence | Code::Confident => "handoff_low_confidence",
+        Code::Account => "handoff_account",
+        Code::Danger => "handoff_danger",
+        Code::Loop => "handoff_loop",
+        Code::Unsupported => "handoff_unsupported",
+        Code::Error => "handoff_error",
     }
 }
 

@@ -56,6 +56,9 @@ const DEFAULT_CARDS: &[(&str, Lang, &str)] = default_cards![
     "no_language",
 ];
 
+/// What a default card's revision ends with; that of a document from a file ends with a day.
+const DEFAULT_REVISION: &str = "-default";
+
 static CARDS: LazyLock<Vec<Document>> = LazyLock::new(|| {
     DEFAULT_CARDS.iter().map(|(situation, lang, text)| default_card(situation, *lang, text)).collect()
 });
@@ -64,6 +67,11 @@ static CARDS: LazyLock<Vec<Document>> = LazyLock::new(|| {
 pub fn card(situation: &str, lang: Lang) -> Option<&'static Document> {
     let id = format!("card-{situation}");
     CARDS.iter().find(|card| card.id == id && card.lang == lang)
+}
+
+/// Whether a document is one of the compiled-in cards, of this version or of an earlier one that is still in the store.
+pub fn is_default(card: &Document) -> bool {
+    card.kind == Kind::Card && card.revision.ends_with(DEFAULT_REVISION)
 }
 
 /// The situations that have a card, in the order of the table.
@@ -79,7 +87,7 @@ fn default_card(situation: &str, lang: Lang, text: &str) -> Document {
         front.lines().find_map(|line| line.strip_prefix("title:")).unwrap_or(situation).trim().trim_matches('"');
     Document {
         id: format!("card-{situation}"),
-        revision: format!("{}-default", env!("CARGO_PKG_VERSION")),
+        revision: format!("{}{DEFAULT_REVISION}", env!("CARGO_PKG_VERSION")),
         lang,
         kind: Kind::Card,
         audience: Audience::Customer,

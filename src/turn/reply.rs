@@ -118,6 +118,15 @@ pub struct Offer {
     pub title: String,
 }
 
+/// A fact that the customer is asked for. A message with a line `<label>: <value>` gives it, and the case reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AskedFact {
+    /// Which fact, by its slot in a case: `tx_hash`, `address`, `amount`, …
+    pub slot: String,
+    /// What it is called, in the reply's language.
+    pub label: String,
+}
+
 /// Time spent in one step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Step {
@@ -168,6 +177,9 @@ pub struct Reply {
     pub citations: Vec<Citation>,
     /// Questions to tap.
     pub offers: Vec<Offer>,
+    /// The few facts that a danger's card asks for and the customer has not given: fields of a short form.
+    #[serde(default)]
+    pub asks: Vec<AskedFact>,
     /// The written case of a handoff.
     pub case: Option<Case>,
     /// The ticket's number, once the case is in the queue.

@@ -7,7 +7,7 @@ use std::{
 
 use jiff::civil::Date;
 
-use super::{judge::Judge, retrieve::Retrieved};
+use super::{judge::Judge, phrases, retrieve::Retrieved};
 use crate::{
     error::Result,
     index::{Index, statistics::Statistics},
@@ -75,6 +75,24 @@ impl Shelf {
     /// Every document.
     pub fn documents(&self) -> impl Iterator<Item = &Arc<Document>> {
         self.documents.values().flat_map(BTreeMap::values)
+    }
+
+    /// The situations that only a default card answers, as the ids that a card of the product's own would have; with the
+    /// language where it is missing in one only.
+    pub fn default_cards(&self) -> Vec<String> {
+        let missing = |situation: &str| {
+            let id = format!("card-{situation}");
+            let has_own = |lang: &Lang| {
+                let card = self.documents.get(&id).and_then(|languages| languages.get(lang));
+                card.is_some_and(|card| !phrases::is_default(card))
+            };
+            match Lang::ALL.into_iter().filter(|lang| !has_own(lang)).collect::<Vec<_>>()[..] {
+                [] => None,
+                [lang] => Some(format!("{id} ({lang})")),
+                _ => Some(id),
+            }
+        };
+        phrases::situations().filter_map(missing).collect()
     }
 
     /// A notice in force that is about what was asked, when the answer itself is another document.

@@ -1,11 +1,11 @@
 // The two pages in a real browser, without packages: a first visit, a question, a reload, a person, the desk, a reply, a seed
-// phrase in two parts that vanishes from both pages, contact data.
+// phrase in two parts that vanishes from both pages, contact data, a danger's card with its short form filled in by keyboard.
 //
 //   deskhand demo --port 8080 &
 //   CHROMIUM=chromium node tests/browser/pages.mjs http://127.0.0.1:8080 <the desk's token>
 //
 // Speaks the browser's own protocol (https://chromedevtools.github.io/devtools-protocol/) over its pipe. Exits with 1 and the
-// name of the step that failed. It leaves one closed ticket behind: run it on a server for tests.
+// name of the step that failed. It leaves closed tickets behind: run it on a server for tests.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -55,6 +55,8 @@ async function tab(path) {
   const { targetId } = await order("Target.createTarget", { url: "about:blank" });
   const { sessionId } = await order("Target.attachToTarget", { targetId, flatten: true });
   for (const domain of ["Runtime", "Log", "Page"]) await order(`${domain}.enable`, {}, sessionId);
+  // Every tab believes that it is in front, so that it takes keys.
+  await order("Emulation.setFocusEmulationEnabled", { enabled: true }, sessionId);
   const go = () => order("Page.navigate", { url: server + path }, sessionId);
   const run = async (expression) => {
     const { result, exceptionDetails } = await order("Runtime.evaluate", { expression, awaitPromise: true, returnByValue: true }, sessionId);
@@ -69,8 +71,13 @@ async function tab(path) {
     }
     throw new Error(`${step}: waited ${LIMIT_MS} ms for ${expression}`);
   };
+  const type = (text) => order("Input.insertText", { text }, sessionId);
+  const key = async (name, code, text = undefined) => {
+    const press = { key: name, code: name, windowsVirtualKeyCode: code, text };
+    for (const type of ["keyDown", "keyUp"]) await order("Input.dispatchKeyEvent", { type, ...press }, sessionId);
+  };
   await go();
-  return { run, until, go };
+  return { run, until, go, type, key };
 }
 
 const CHAT = 'document.querySelector("deskhand-chat").shadowRoot';
@@ -121,9 +128,44 @@ async function visit() {
   await chat.until("a phone number is masked", `${CHAT}.querySelector(".log").textContent.includes("[phone 1]")`);
   await desk.until("the agent sees the contact, or that it is not kept", '/13812345678|contact_key/.test(document.querySelector(".case.contact")?.textContent)');
   await desk.run("window.confirm = () => true");
-  await desk.run(press(`${all("document", ".ticket header button")}.at(-1)`));
+  const close = () => desk.run(press(`${all("document", ".ticket header button")}.at(-1)`));
+  await close();
   await chat.until("the customer reads that it is closed", `!/T-/.test(${CHAT}.querySelector(".status").textContent)`);
+  await danger(chat, desk, say);
+  await close();
+  await chat.until("the customer reads that this is closed too", `!/T-/.test(${CHAT}.querySelector(".status").textContent)`);
   assert.deepEqual(problems, [], "the browser's console has errors");
+}
+
+const ADDRESS = "0x52908400098527886E0F7030069857D2E4169EE7";
+
+/** A danger's card asks for what is missing; what is filled in becomes a message, and a part of the case. */
+async function danger(chat, desk, say) {
+  const form = `${CHAT}.querySelector(".facts")`;
+  await say("I typed my seed phrase into a site: legal winner thank year wave sausage worth useful legal winner thank yellow");
+  await chat.until("a danger's card brings a short form", `${form}.querySelectorAll("input").length === 2`);
+  assert.ok(await chat.run(`${form}.getAttribute("aria-label") && ${all(form, "input")}.every((input) => input.labels[0].textContent)`), "a field without a name");
+  await chat.go();
+  await chat.until("a reload brings it again", form);
+  const ticket = await chat.until("and the case's number", `/T-\\d+/.exec(${CHAT}.querySelector(".status").textContent)?.[0]`);
+  await chat.run(`${form}.querySelector("input").focus()`);
+  await chat.key("Enter", 13, "\r");
+  await chat.type(ADDRESS);
+  await chat.run(press(`${CHAT}.querySelector(".switch")`));
+  await chat.run(press(`${CHAT}.querySelector(".switch")`));
+  await chat.until("the other language keeps what was typed", `${form}.querySelector("input").value === ${JSON.stringify(ADDRESS)}`);
+  await chat.run(`${form}.querySelector("input").focus()`);
+  await chat.key("Tab", 9);
+  await chat.type("around 3 on my way home");
+  await chat.key("Enter", 13, "\r");
+  await chat.until("it is sent as a message", `${all(CHAT, ".bubble.customer .plain")}.at(-1).textContent.endsWith("${ADDRESS}\\nWhen it happened: around 3 on my way home")`);
+  await chat.until("and the form has gone", `!${form} && ${CHAT}.activeElement === ${CHAT}.querySelector("textarea")`);
+  await chat.go();
+  await chat.until("for good", `${all(CHAT, ".bubble.customer")}.length > 2 && !${form}`);
+  await desk.until("the queue has it at the top", `document.querySelector('.queue .urgent[data-number="${ticket}"]')`);
+  await desk.run(press(`document.querySelector('[data-number="${ticket}"]')`));
+  await desk.until("the case has the facts", `${all("document", ".case dl code")}.map((code) => code.textContent).join() === "${ADDRESS},around 3 on my way home"`);
+  await desk.until("the desk names the default cards", 'document.querySelector(".cards").textContent.includes("card-theft")');
 }
 
 try {

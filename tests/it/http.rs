@@ -24,7 +24,7 @@ use super::{
     support::{Answer, Client, Event},
 };
 
-const TOKEN: &str = "a-token-for-tests-0123456789";
+pub const TOKEN: &str = "a-token-for-tests-0123456789";
 const ORIGIN: &str = "https://app.example";
 
 /// An embedder that takes its time, so that a turn can be caught in flight; or fails at every question.
@@ -51,11 +51,11 @@ impl Embed for Slow {
 }
 
 /// How a test's server differs from the usual one.
-struct Options {
-    settings: &'static str,
-    shelf: bool,
-    slow: Duration,
-    broken: bool,
+pub struct Options {
+    pub settings: &'static str,
+    pub shelf: bool,
+    pub slow: Duration,
+    pub broken: bool,
 }
 
 impl Default for Options {
@@ -64,7 +64,7 @@ impl Default for Options {
     }
 }
 
-struct Server {
+pub struct Server {
     runtime: Runtime,
     store: Store,
     stop: Option<oneshot::Sender<()>>,
@@ -83,11 +83,11 @@ impl Deref for Server {
 }
 
 impl Server {
-    fn start() -> Self {
+    pub fn start() -> Self {
         Server::with(Options::default())
     }
 
-    fn with(options: Options) -> Self {
+    pub fn with(options: Options) -> Self {
         let runtime = Runtime::new().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("deskhand.toml");
@@ -123,14 +123,14 @@ impl Server {
         }
     }
 
-    fn as_agent(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+    pub fn as_agent(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
         let token = format!("Bearer {TOKEN}");
         let headers = [("authorization", token.as_str()), ("content-type", "application/json")];
         self.call(method, path, &headers, body.map(Value::to_string).as_deref().map(str::as_bytes))
     }
 
     /// Asks and waits for the reply.
-    fn ask(&self, conversation: &str, body: &Value) -> Event {
+    pub fn ask(&self, conversation: &str, body: &Value) -> Event {
         let mut events = self.follow(conversation, 0);
         let before =
             self.runtime.block_on(async { self.store.events(conversation.parse().unwrap(), 0).await.unwrap().len() });

@@ -4,9 +4,15 @@
 
 mod at_rest;
 
+mod caps;
+
+mod cards;
+
 mod composed;
 
 mod degraded;
+
+mod foreign;
 
 mod generators;
 
@@ -37,3 +43,5 @@ mod suite;
 mod support;
 
 mod tidy;
+
+mod tone;

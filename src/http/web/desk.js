@@ -11,6 +11,7 @@ const desk = {
   name: memory.get("deskhand:desk:name") || "",
   tab: "open",
   tickets: [],
+  defaultCards: [],
   open: null,
   drafts: new Map(),
   seen: null,
@@ -88,6 +89,7 @@ function frame() {
     desk: h("div", { class: "desk" }),
     tabs: h("nav", { class: "tabs", "aria-label": t.queue }),
     list: h("ul", { class: "queue" }),
+    cards: h("details", { class: "dim cards" }),
     ticket: h("main", { class: "ticket", tabindex: "-1" }, h("p", { class: "dim choose" }, t.choose)),
     status: h("p", { class: "dim", role: "status" }),
     problem: h("p", { class: "problem", role: "alert" }),
@@ -100,7 +102,7 @@ function frame() {
       h("header", {}, h("h1", {}, t.desk), h("span", { class: "dim" }, desk.name),
         h("button", { type: "button", onclick: inOtherLanguage }, t.switch),
         h("button", { type: "button", onclick: signOut }, t.signOut)),
-      parts.tabs, parts.status, parts.list, parts.news),
+      parts.tabs, parts.status, parts.list, parts.cards, parts.news),
     h("div", { class: "right" }, parts.problem, parts.ticket));
   document.body.replaceChildren(parts.desk);
   parts.desk.classList.toggle("reading", Boolean(desk.open));
@@ -143,9 +145,13 @@ function showStatus() {
 
 // The queue.
 
+async function readQueue() {
+  const { tickets, default_cards: defaultCards } = await api("/v1/desk/tickets?limit=1000");
+  Object.assign(desk, { tickets, defaultCards });
+}
+
 async function refresh() {
-  const { tickets } = await api("/v1/desk/tickets?limit=1000");
-  desk.tickets = tickets;
+  await readQueue();
   bell();
   drawQueue();
 }
@@ -193,6 +199,11 @@ function drawQueue() {
       h("span", { class: "dim waited" }, waited(ticket))),
     h("span", { class: "what", dir: "auto" }, ticket.ask || "…"),
     h("span", { class: "dim" }, [whatFor(ticket), ticket.agent].filter(Boolean).join(" · "))))));
+  parts.cards.hidden = desk.defaultCards.length === 0;
+  // Drawn once: who has opened it goes on reading.
+  if (parts.cards.lastChild?.textContent !== desk.defaultCards.join(t.comma)) {
+    parts.cards.replaceChildren(h("summary", {}, `${t.defaultCards} ${desk.defaultCards.length}`), h("p", {}, desk.defaultCards.join(t.comma)));
+  }
   if (shown.length === 0) parts.list.append(h("li", { class: "dim" }, t.empty));
   if (focused) parts.list.querySelector(`[data-number="${CSS.escape(focused)}"]`)?.focus();
 }
@@ -385,8 +396,7 @@ function listen() {
 }
 
 async function begin() {
-  const { tickets } = await api("/v1/desk/tickets?limit=1000");
-  desk.tickets = tickets;
+  await readQueue();
   frame();
   bell();
   drawQueue();

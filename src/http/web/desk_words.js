@@ -4,7 +4,7 @@ export const WORDS = {
   en: {
     desk: "Desk", signIn: "Sign in", token: "Agents' token", tokenHelp: "It was printed when the server started, or is set as server.agent_token.",
     name: "Your name, as customers read it", wrongToken: "That is not the token.", signOut: "Sign out", signedOut: "You were signed out. What you were writing is kept: sign in again.", switch: "中文",
-    tabs: { open: "Waiting", taken: "Taken", closed: "Closed" }, empty: "Nothing here.", choose: "Choose a ticket.",
+    tabs: { open: "Waiting", taken: "Taken", closed: "Closed" }, empty: "Nothing here.", defaultCards: "Situations with a default card only:", choose: "Choose a ticket.",
     take: "Take", taken: "Taken by", close: "Close", handBack: "Hand back to the bot", send: "Send",
     replyTo: "Reply to the customer", useSuggested: "Use the suggested reply", why: "Why it was handed over",
     facts: "Facts", tried: "Tried already", said: "What the bot said before", offered: "Offered and refused", nearest: "Nearest documents",
@@ -22,12 +22,13 @@ export const WORDS = {
     system: { joined: "an agent joined", closed: "closed", handed_back: "handed back to the bot" },
     situation_: {
       leaked_key: "leaked seed phrase or key", theft: "theft or unauthorised transaction", wrong_transfer: "wrong transfer", scam: "scam", malicious_approval: "malicious approval",
-      takeover: "account takeover", lost_phone: "lost phone", self_harm: "self-harm or threat", dispute: "dispute or complaint",
+      takeover: "account takeover", lost_phone: "lost phone", self_harm: "self-harm or threat", dispute: "dispute or complaint", verify_official: "is it really us",
     },
     slot: {
       tx_hash: "transaction hash", address: "address", amount: "amount", order: "order number", network: "network", token: "token",
       error_code: "error code", app_version: "app version", device: "device", time: "time", bank: "bank", product: "product",
-      merchant: "merchant", problem: "what it is about",
+      merchant: "merchant", problem: "what it is about", wallet: "which wallet or address", contact: "their name, number or site",
+      requested: "what the customer was asked for", card: "whether a card is affected",
     },
     contact: "Contact", contact_: { phone: "phone", email: "e-mail" }, contactUnreadable: "What was kept cannot be read with the key in force (store.contact_key).",
     contactNotKept: "The customer gave contact data. It is masked and not kept: store.contact_key is not set.", contactGone: "The customer gave contact data before it was kept.",
@@ -39,7 +40,7 @@ export const WORDS = {
   zh: {
     desk: "工作台", signIn: "登录", token: "客服令牌", tokenHelp: "服务启动时会打印，或在 server.agent_token 中设置。",
     name: "您的名字（客户能看到）", wrongToken: "令牌不对。", signOut: "退出", signedOut: "登录已失效，您正在写的内容会保留，请重新登录。", switch: "English",
-    tabs: { open: "待接", taken: "处理中", closed: "已结束" }, empty: "这里没有工单。", choose: "请选择一个工单。",
+    tabs: { open: "待接", taken: "处理中", closed: "已结束" }, empty: "这里没有工单。", defaultCards: "仅有默认卡片的情形：", choose: "请选择一个工单。",
     take: "接手", taken: "处理人", close: "结束", handBack: "转回机器人", send: "发送",
     replyTo: "回复客户", useSuggested: "使用建议回复", why: "转人工原因",
     facts: "已知信息", tried: "客户已尝试", said: "机器人之前的回复", offered: "提供过、被拒绝的问题", nearest: "最接近的文档",
@@ -57,12 +58,13 @@ export const WORDS = {
     system: { joined: "客服已接入", closed: "已结束", handed_back: "已转回机器人" },
     situation_: {
       leaked_key: "助记词或私钥泄露", theft: "被盗或未经授权的交易", wrong_transfer: "转错", scam: "诈骗", malicious_approval: "恶意授权",
-      takeover: "账户被他人控制", lost_phone: "手机丢失", self_harm: "自伤或威胁", dispute: "争议或投诉",
+      takeover: "账户被他人控制", lost_phone: "手机丢失", self_harm: "自伤或威胁", dispute: "争议或投诉", verify_official: "是否官方人员",
     },
     slot: {
       tx_hash: "交易哈希", address: "地址", amount: "金额", order: "单号", network: "网络", token: "币种",
       error_code: "错误码", app_version: "应用版本", device: "设备", time: "时间", bank: "银行", product: "产品",
-      merchant: "商户", problem: "具体问题",
+      merchant: "商户", problem: "具体问题", wallet: "哪个钱包或地址", contact: "对方的名字、号码或网站",
+      requested: "对方要求客户做什么", card: "是否涉及银行卡",
     },
     contact: "联系方式", contact_: { phone: "电话", email: "邮箱" }, contactUnreadable: "已保存的联系方式无法用当前密钥（store.contact_key）读取。",
     contactNotKept: "客户提供了联系方式，但已隐藏且未保存：未设置 store.contact_key。", contactGone: "客户提供联系方式时尚未开启保存。",

@@ -5,6 +5,7 @@
 // comes back arrives as numbered events: after a lost connection or a reload the page reads on where it was.
 
 import { clock, documentUrl, h, memory, randomKey, revisionDay } from "./dom.js";
+import { closeForms, factsForm } from "./facts.js";
 import { markdown } from "./markdown.js";
 import { WORDS, langOf } from "./words.js";
 
@@ -98,7 +99,7 @@ class DeskhandChat extends HTMLElement {
           this.fresh),
         h("p", { class: "safety" }, t.safety),
         this.log, this.hint,
-        h("form", { onsubmit: (event) => { event.preventDefault(); this.submit(); } },
+        h("form", { class: "say", onsubmit: (event) => { event.preventDefault(); this.submit(); } },
           this.input, h("button", { type: "submit", class: "send" }, t.send), this.person)));
     this.log.append(this.bubble("bot", h("p", {}, t.hello)));
     for (const entry of this.history) this.draw(entry);
@@ -143,6 +144,8 @@ class DeskhandChat extends HTMLElement {
     if (this.status.textContent !== text) this.status.textContent = text;
     if (this.state === "person" && this.shadowRoot.activeElement === this.person) this.log.focus();
     this.person.hidden = this.state === "person";
+    // Without a case that waits for them, the facts have no reader.
+    if (this.state !== "person") closeForms(this.log, this.input);
     this.fresh.hidden = this.history.length === 0;
   }
 
@@ -181,7 +184,7 @@ class DeskhandChat extends HTMLElement {
   draw(entry) {
     // Only follow the conversation when the reader is at its end.
     const follow = this.nearEnd() || entry.from === "customer";
-    if (entry.from === "customer") this.settleChips();
+    if (entry.from === "customer") this.settle(entry.text);
     const node = this.node(entry);
     entry.node = node;
     this.log.append(node);
@@ -189,11 +192,12 @@ class DeskhandChat extends HTMLElement {
     if (follow) this.log.scrollTop = entry.from === "customer" ? this.log.scrollHeight : node.offsetTop - 12;
   }
 
-  /** What was offered is settled by the customer's next word. */
-  settleChips() {
+  /** What was offered is settled by the customer's next word, a form by a line that answers it. */
+  settle(text) {
     const chips = [...this.log.querySelectorAll(".chip:not(:disabled)")];
     if (chips.includes(this.shadowRoot.activeElement)) this.log.focus();
     for (const chip of chips) chip.disabled = true;
+    closeForms(this.log, this.input, text);
   }
 
   node(entry) {
@@ -202,7 +206,7 @@ class DeskhandChat extends HTMLElement {
       const text = { joined: `${entry.agent || t.agent} ${t.joined}`, closed: t.closed, handed_back: t.handedBack, failed: t.failedTurn }[entry.text];
       return h("p", { class: "system" }, text || entry.text);
     }
-    if (entry.from === "bot" && entry.reply) return this.replyNode(entry.reply);
+    if (entry.from === "bot" && entry.reply) return this.replyNode(entry);
     if (entry.from === "agent") return this.agentNode(entry);
     const node = this.bubble(entry.from, h("p", { class: "plain", dir: "auto" }, entry.text));
     if (entry.at) node.append(h("time", {}, clock(entry.at, this.language)));
@@ -240,7 +244,8 @@ class DeskhandChat extends HTMLElement {
     if (this.atEnd) this.toEnd();
   }
 
-  replyNode(reply) {
+  replyNode(entry) {
+    const { reply } = entry;
     const t = this.words;
     const lang = reply.lang === "zh" ? "zh-Hans" : "en";
     const node = this.bubble("bot", h("div", { class: "text", lang }, markdown(reply.text, this.server)));
@@ -253,6 +258,7 @@ class DeskhandChat extends HTMLElement {
     if (partial) node.append(h("p", { class: "rest" }, this.link(partial, t.rest)));
     if (reply.citations?.length) node.append(this.sources(reply));
     if (reply.outcome === "offer" && reply.offers?.length) node.append(this.chips(reply.offers));
+    if (reply.asks?.length) node.append(factsForm(reply, entry.facts ||= {}, t, (text) => this.send(text)));
     return node;
   }
 

@@ -1,5 +1,5 @@
-//! A customer's message, and what it changes of the earlier ones: one transaction, so that no stop in between leaves a seed
-//! phrase half masked.
+//! A customer's message, what it changes of the earlier ones, and what it adds to the case of an open ticket: one
+//! transaction, so that no stop in between leaves a seed phrase half masked.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +14,9 @@ use super::{
     conversations::{put_events, put_message},
     documents::masked,
     failure::Failure,
-    put_scrub_due, word,
+    now_ms, put_scrub_due,
+    tickets::get_open,
+    word,
 };
 use crate::{
     error::Result,
@@ -62,6 +64,20 @@ async fn put_incoming(
     let is_remasked = !changed.is_empty();
     if is_remasked {
         remask(connection, conversation, &changed, wording).await?;
+    }
+    let message = &added.message;
+    if let Some(mut ticket) = get_open(connection, conversation).await?
+        && let Some(priority) = (wording.heard)(&mut ticket.case, message.seq, &message.text)
+    {
+        sqlx::query(
+            "UPDATE tickets SET case_json = ?2, priority = max(priority, ?3), updated_ms = ?4 WHERE number = ?1",
+        )
+        .bind(ticket.number.0)
+        .bind(ticket.case.to_string())
+        .bind(priority as i64)
+        .bind(now_ms())
+        .execute(&mut *connection)
+        .await?;
     }
     if let Some(key) = key.filter(|_| !said.contacts().is_empty()) {
         contacts::keep(connection, conversation, said.contacts(), &key).await?;

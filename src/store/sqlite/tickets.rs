@@ -233,7 +233,7 @@ async fn get_ticket(connection: &mut SqliteConnection, number: TicketNumber) -> 
     ticket(&row.ok_or_else(|| Error::NotFound { what: "ticket", id: number.to_string() })?)
 }
 
-async fn get_open(connection: &mut SqliteConnection, conversation: Uuid) -> Result<Option<Ticket>, Failure> {
+pub(super) async fn get_open(connection: &mut SqliteConnection, conversation: Uuid) -> Result<Option<Ticket>, Failure> {
     let row = sqlx::query("SELECT * FROM tickets WHERE conversation = ?1 AND state <> 'closed'")
         .bind(conversation.to_string())
         .fetch_optional(connection)

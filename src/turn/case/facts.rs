@@ -4,10 +4,11 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::form;
 use crate::{turn::ground::fold::fold, words::Span};
 
 /// The facts of one message by slot, in reading order, none overlapping. Where patterns compete, the longest match
-/// wins, then the more specific one.
+/// wins, then the more specific one; a line of a form is one fact.
 pub(super) fn find(text: &str) -> Vec<(&'static str, Span)> {
     let text = fold(text);
     let masks: Vec<_> = MASK.find_iter(&text).map(|found| found.range()).collect();
@@ -32,6 +33,13 @@ pub(super) fn find(text: &str) -> Vec<(&'static str, Span)> {
     let mut kept: Vec<(std::ops::Range<usize>, &'static str)> = Vec::new();
     for (at, _, slot) in found {
         if kept.iter().all(|(other, _)| at.end <= other.start || other.end <= at.start) {
+            kept.push((at, slot));
+        }
+    }
+    for (slot, at) in form::answers(&text) {
+        // Whatever has a shape of its own tells what it is: a hash in the wrong field is a hash.
+        if kept.iter().all(|(other, _)| *other != at) {
+            kept.retain(|(other, _)| other.end <= at.start || at.end <= other.start);
             kept.push((at, slot));
         }
     }

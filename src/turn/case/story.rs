@@ -184,11 +184,11 @@ fn raises_the_voice(text: &str) -> bool {
 
 /// 1 at once, 2 soon, 3 normal.
 pub(super) fn priority(code: Code, mood: &str, messages: &[Message<'_>]) -> u8 {
-    let dispute = || messages.iter().any(|(_, text)| DISPUTE.is_match(&fold(text)));
+    let presses = || messages.iter().any(|(_, text)| DISPUTE.is_match(&fold(text)) || unsolved(text));
     match code {
         Code::Danger => 1,
         Code::Account | Code::Loop => 2,
-        _ if mood == "angry" || dispute() => 2,
+        _ if mood != "calm" || presses() => 2,
         _ => 3,
     }
 }
@@ -221,15 +221,7 @@ pub(super) fn missing(messages: &[Message<'_>], given: &BTreeSet<&str>) -> Vec<S
     if needed.is_empty() && ABOUT_IDENTITY.is_match(&all) {
         needed.extend(["time"]);
     }
-    let has = |slot: &str| match slot {
-        "tx_hash" | "order" => names_the_entry(given),
-        // Money that moved on a chain has no bank, and a card payment's product is the card when it says so.
-        "bank" => given.contains("bank") || given.contains("order") || given.contains("tx_hash"),
-        "merchant" => MERCHANT.is_match(&all),
-        "product" => given.contains("product") || all.contains('卡') || all.to_lowercase().contains("card"),
-        other => given.contains(other),
-    };
-    needed.into_iter().filter(|slot| !has(slot)).map(str::to_owned).collect()
+    needed.into_iter().filter(|slot| !is_given(slot, &all, given)).map(str::to_owned).collect()
 }
 
 /// What an agent will need in a situation of danger and has not been given. `told` is all that the case quotes of the
@@ -251,20 +243,27 @@ pub(super) fn missing_in_danger(situation: &str, told: &str, given: &BTreeSet<&s
         "verify_official" => &["contact", "requested"],
         _ => &[],
     };
-    let has = |slot: &str| match slot {
-        "tx_hash" | "order" => names_the_entry(given),
-        "wallet" => given.contains("address"),
-        "card" => A_CARD.is_match(&told),
-        "merchant" => MERCHANT.is_match(&told),
-        "contact" => CONTACT.is_match(&told),
-        other => given.contains(other),
-    };
-    needed.iter().filter(|slot| !has(slot)).map(|slot| (*slot).to_owned()).collect()
+    needed.iter().filter(|slot| !is_given(slot, &told, given)).map(|slot| (*slot).to_owned()).collect()
 }
 
-/// A hash or a number of ours: either one leads an agent to the entry.
-fn names_the_entry(given: &BTreeSet<&str>) -> bool {
-    given.contains("tx_hash") || given.contains("order")
+/// Whether an agent has what the slot asks for: as a fact, as another one that leads there, or in words that no pattern
+/// takes apart.
+pub(super) fn is_given(slot: &str, told: &str, given: &BTreeSet<&str>) -> bool {
+    let told = fold(told);
+    // A hash or a number of ours: either one leads to the entry.
+    let names_the_entry = given.contains("tx_hash") || given.contains("order");
+    given.contains(slot)
+        || match slot {
+            // Money that moved on a chain has no bank.
+            "tx_hash" | "order" | "bank" => names_the_entry,
+            "wallet" => given.contains("address"),
+            "card" => A_CARD.is_match(&told),
+            // A card payment's product is the card when it says so.
+            "product" => told.contains('卡') || told.to_lowercase().contains("card"),
+            "merchant" => MERCHANT.is_match(&told),
+            "contact" => CONTACT.is_match(&told),
+            _ => false,
+        }
 }
 
 /// Says more than "a person, please" or "hello".

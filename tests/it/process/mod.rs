@@ -16,6 +16,8 @@ mod orders;
 
 mod secrets;
 
+mod settings;
+
 mod together;
 
 use std::{

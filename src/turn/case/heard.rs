@@ -1,0 +1,140 @@
+//! What the customer adds while a person has the case is read into it as it comes, so that an agent need not look for it.
+
+use super::{Case, ask_of, corrections, fact, facts, given, masks_in, story};
+
+/// From the calmest to the angriest.
+const MOODS: [&str; 3] = ["calm", "worried", "angry"];
+
+impl Case {
+    /// Reads a message of the customer's, by its place in the conversation: facts and corrections, what was tried, what is
+    /// no longer missing, masks; mood and priority only rise. Renders the text again.
+    pub fn hear(&mut self, message: u32, text: &str) {
+        let messages = [(message, text)];
+        for (slot, span) in facts::find(text) {
+            let found = fact(slot, message, text, span);
+            let same = |known: &super::Fact| {
+                known.slot == found.slot && known.value.to_lowercase() == found.value.to_lowercase()
+            };
+            if !self.facts.iter().any(same) {
+                self.facts.push(found);
+            }
+        }
+        self.facts = corrections::standing(&messages, std::mem::take(&mut self.facts));
+        self.tried.extend(story::tried(text).into_iter().map(|span| fact("tried", message, text, span)));
+        self.miss_less(&messages);
+        let mood = story::mood(&messages);
+        if rank(mood) > rank(&self.mood) {
+            self.mood = mood.to_owned();
+        }
+        self.priority = self.priority.min(story::priority(self.code, &self.mood, &messages));
+        self.count_masks(masks_in(&messages));
+        self.read_to = self.read_to.max(message);
+        self.render();
+    }
+
+    fn miss_less(&mut self, messages: &[story::Message<'_>; 1]) {
+        let given = given(&self.facts);
+        let [(message, text)] = messages;
+        if self.missing == ["problem"] {
+            // They asked for a person first, and say only now what it is about.
+            self.missing = story::missing(messages, &given);
+            if self.missing != ["problem"] {
+                self.ask = ask_of(messages, *message);
+            }
+        } else {
+            self.missing.retain(|slot| !story::is_given(slot, text, &given));
+        }
+    }
+}
+
+fn rank(mood: &str) -> usize {
+    MOODS.iter().position(|known| *known == mood).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use crate::{
+        safety::mask,
+        turn::{
+            case::{Case, CaseInput, write},
+            guard::Class,
+            reply::Code,
+        },
+        words::Lang,
+    };
+
+    fn case(text: &str, code: Code, danger: Option<&str>) -> Case {
+        let text = mask(text);
+        let mut case = write(CaseInput {
+            lang: Lang::En,
+            customer_lang: Lang::En,
+            message: 1,
+            text: &text,
+            history: &[],
+            code,
+            confidence: 0.4,
+            features: &BTreeMap::new(),
+            offered: Vec::new(),
+            nearest: Vec::new(),
+            suggested: None,
+        });
+        case.situate(danger);
+        case
+    }
+
+    fn facts(case: &Case) -> Vec<(&str, &str, u32)> {
+        case.facts.iter().map(|fact| (fact.slot.as_str(), fact.value.as_str(), fact.message)).collect()
+    }
+
+    #[test]
+    fn a_filled_form_leaves_nothing_missing_in_any_situation() {
+        for situation in Class::ALL.into_iter().filter_map(Class::situation) {
+            for lang in Lang::ALL {
+                let mut case = case("help", Code::Danger, Some(situation));
+                let asks = case.asks(lang);
+                assert_eq!(asks.len(), case.missing.len(), "{situation}: a fact without a label");
+                let lines: Vec<String> = asks.iter().map(|ask| format!("{}: it is so", ask.label)).collect();
+                case.hear(3, mask(&lines.join("\n")).as_str());
+                assert_eq!(case.missing, [""; 0], "{situation} {lang}");
+                assert!(
+                    asks.iter().all(|ask| facts(&case).contains(&(ask.slot.as_str(), "it is so", 3))),
+                    "{situation} {lang}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_a_shape_of_its_own_needs_no_right_field() {
+        let mut case = case("someone emptied my wallet", Code::Danger, Some("theft"));
+        assert_eq!(case.missing, ["tx_hash", "network", "amount", "time", "address"]);
+        let hash = format!("0x{}", "5c".repeat(32));
+        case.hear(3, &format!("Address involved: {hash}\nAmount and currency: all of it, 2 BTC or so"));
+        assert_eq!(facts(&case), [("tx_hash", hash.as_str(), 3), ("amount", "all of it, 2 BTC or so", 3)]);
+        assert_eq!(case.missing, ["network", "time", "address"]);
+        assert!(
+            case.text.contains("- transaction hash: 0x5c")
+                && case.text.contains("Not given yet: network, time, address")
+        );
+        case.hear(4, "ok it was TRC20, no wait, BEP20, yesterday");
+        assert_eq!(case.missing, ["address"]);
+        assert!(facts(&case).contains(&("network", "BEP20", 4)) && !case.text.contains("TRC20"), "{}", case.text);
+    }
+
+    #[test]
+    fn mood_and_priority_only_rise_and_masks_are_counted() {
+        let mut case = case("转人工", Code::Asked, None);
+        assert_eq!((case.priority, case.mood.as_str(), &case.missing[..]), (3, "calm", &["problem".to_owned()][..]));
+        case.hear(3, "提现 500 USDT 没到，急死了");
+        assert_eq!((case.priority, case.mood.as_str()), (2, "worried"));
+        assert_eq!(case.ask.value, "提现 500 USDT 没到");
+        assert_eq!(case.missing, ["tx_hash", "network", "time"]);
+        case.hear(4, "你们就是骗子公司，我要投诉 [seed phrase 1]");
+        case.hear(5, "好的 谢谢 [seed phrase 1] [seed phrase 2]");
+        assert_eq!((case.priority, case.mood.as_str()), (2, "angry"));
+        assert_eq!(case.masked, ["seed phrase: 3"]);
+        assert_eq!(case.read_to, 5);
+    }
+}
