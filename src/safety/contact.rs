@@ -9,6 +9,7 @@ use ring::{
     rand::{SecureRandom, SystemRandom},
 };
 
+use super::encoded;
 use crate::error::{Error, Result};
 
 /// Contacts of one ticket that are kept; a customer who gives more is no longer telling us where to reach them.
@@ -114,7 +115,10 @@ impl ContactKey {
     /// What is wrong with it, without a character of it.
     pub fn parse(text: &str) -> std::result::Result<Self, String> {
         let text = text.trim();
-        let bytes = if text.len() == 2 * KEY_BYTES { hex::decode(text).ok() } else { base64(text) };
+        let bytes = match text.len() == 2 * KEY_BYTES {
+            true => hex::decode(text).ok(),
+            false => encoded::decode(text.trim_end_matches('=')),
+        };
         let Some(bytes) = bytes else {
             return Err(format!("found {} characters that are neither base64 nor hexadecimal", text.chars().count()));
         };
@@ -155,30 +159,6 @@ impl ContactKey {
         };
         plain().map_or(Opened::Unreadable, Opened::Contacts)
     }
-}
-
-/// Base64 with or without padding, in the usual alphabet or that of URLs.
-fn base64(text: &str) -> Option<Vec<u8>> {
-    let digits = text.trim_end_matches('=');
-    let mut bytes = Vec::with_capacity(digits.len() * 3 / 4);
-    let (mut bits, mut count) = (0u32, 0);
-    for digit in digits.bytes() {
-        let value = match digit {
-            b'A'..=b'Z' => digit - b'A',
-            b'a'..=b'z' => digit - b'a' + 26,
-            b'0'..=b'9' => digit - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => return None,
-        };
-        (bits, count) = (bits << 6 | u32::from(value), count + 6);
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count) as u8);
-            bits &= (1 << count) - 1;
-        }
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

@@ -2,6 +2,11 @@
 
 use std::ops::Range;
 
+use base64::{
+    Engine, alphabet,
+    engine::{GeneralPurpose, general_purpose::NO_PAD},
+};
+
 /// The shortest run worth decoding, in characters: the shortest secret, three words, takes about as many.
 const SHORTEST: usize = 16;
 
@@ -11,11 +16,11 @@ pub(super) fn texts_in(folded: &str) -> Vec<(Range<usize>, String)> {
     let mut texts = Vec::new();
     let mut at = 0;
     while at < bytes.len() {
-        let length = bytes[at..].iter().take_while(|byte| value(**byte).is_some()).count();
+        let length = bytes[at..].iter().take_while(|byte| is_digit(**byte)).count();
         let run = at..at + length;
         at += length.max(1);
         if length >= SHORTEST
-            && let Some(text) = decode(&bytes[run.clone()])
+            && let Some(text) = text_of(&folded[run.clone()])
         {
             let padding = bytes[run.end..].iter().take(2).take_while(|byte| **byte == b'=').count();
             texts.push((run.start..run.end + padding, text));
@@ -24,28 +29,25 @@ pub(super) fn texts_in(folded: &str) -> Vec<(Range<usize>, String)> {
     texts
 }
 
-/// The value of a digit, in either of the two alphabets (RFC 4648, sections 4 and 5).
-fn value(digit: u8) -> Option<u32> {
-    let value = match digit {
-        b'A'..=b'Z' => digit - b'A',
-        b'a'..=b'z' => digit - b'a' + 26,
-        b'0'..=b'9' => digit - b'0' + 52,
-        b'+' | b'-' => 62,
-        b'/' | b'_' => 63,
-        _ => return None,
-    };
-    Some(u32::from(value))
+/// Whether this is a digit of either of the two alphabets (RFC 4648, sections 4 and 5).
+fn is_digit(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+-/_".contains(&byte)
 }
 
-/// `None` where the bytes are no text: a word or an address may be written in the same letters.
-fn decode(digits: &[u8]) -> Option<String> {
-    let mut bytes = Vec::with_capacity(digits.len());
-    for group in digits.chunks(4) {
-        let bits = group.iter().filter_map(|digit| value(*digit)).fold(0, |bits, value| bits << 6 | value);
-        let bits = bits << (6 * (4 - group.len()));
-        bytes.extend_from_slice(&bits.to_be_bytes()[1..group.len()]);
-    }
-    String::from_utf8(bytes).ok().filter(|text| !text.contains(|c: char| c.is_control() && !c.is_whitespace()))
+/// `None` where the bytes are no text: a word or an address may be written in the same letters. A digit by itself at the end
+/// holds no whole byte; it may be the next word's.
+fn text_of(digits: &str) -> Option<String> {
+    let whole = digits.len() - usize::from(digits.len() % 4 == 1);
+    let text = String::from_utf8(decode(&digits[..whole])?).ok()?;
+    Some(text).filter(|text| !text.contains(|c: char| c.is_control() && !c.is_whitespace()))
+}
+
+/// The bytes of base64 in either alphabet, also of both mixed, without padding.
+pub(super) fn decode(digits: &str) -> Option<Vec<u8>> {
+    // Whoever broke a run off left bits behind.
+    static ENGINE: GeneralPurpose =
+        GeneralPurpose::new(&alphabet::STANDARD, NO_PAD.with_decode_allow_trailing_bits(true));
+    ENGINE.decode(digits.replace('-', "+").replace('_', "/")).ok()
 }
 
 #[cfg(test)]

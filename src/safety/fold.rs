@@ -4,6 +4,8 @@
 //! the escapes of a JSON string become what they stand for.
 //! Compatibility decomposition, because the phrase lists are written in it. Case is kept: base58 needs it.
 
+use std::{collections::HashMap, sync::LazyLock};
+
 use unicode_normalization::char::{decompose_compatible, is_combining_mark};
 
 /// A folded text.
@@ -26,17 +28,17 @@ impl Folded {
         while let Some(first) = original[at..].chars().next() {
             let (c, length) = unescaped(&original[at..]).unwrap_or((first, first.len_utf8()));
             let span = (at as u32, (at + length) as u32);
-            let mut push = |c: char| {
-                if let Some(c) = plain(c) {
-                    text.push(c);
-                    origin.extend(std::iter::repeat_n(span, c.len_utf8()));
-                }
+            let mut keep = |c: char| {
+                text.push(c);
+                origin.extend(std::iter::repeat_n(span, c.len_utf8()));
             };
-            // Some look-alikes decompose into a letter that looks like nothing Latin.
-            if c.is_ascii() || is_look_alike(c) {
-                push(c);
+            if is_plain(c) {
+                keep(c);
+            } else if is_look_alike(c) {
+                // Some look-alikes decompose into a letter that looks like nothing Latin.
+                plain(c).into_iter().for_each(keep);
             } else {
-                decompose_compatible(c, &mut push);
+                decompose_compatible(c, |c| plain(c).into_iter().for_each(&mut keep));
             }
             at += length;
         }
@@ -68,9 +70,21 @@ fn unescaped(text: &str) -> Option<(char, usize)> {
     }
 }
 
+/// Whether a character is what it looks like, as nearly all of a message are: ASCII and the Chinese of today.
+fn is_plain(c: char) -> bool {
+    c.is_ascii() || ('\u{4e00}'..='\u{9fff}').contains(&c)
+}
+
+/// Whether a character is alphabetic. The library searches a table for what is not ASCII; most of what is asked for is Chinese
+/// or, decomposed, Korean.
+pub(super) fn is_letter(c: char) -> bool {
+    matches!(c, 'a'..='z' | 'A'..='Z' | '\u{1100}'..='\u{11ff}' | '\u{4e00}'..='\u{9fff}')
+        || (!c.is_ascii() && c.is_alphabetic())
+}
+
 /// One decomposed character as the finders want it; `None` for what a reader does not see.
 fn plain(c: char) -> Option<char> {
-    if c.is_ascii() {
+    if is_plain(c) {
         return Some(c);
     }
     let folded = match c {
@@ -115,8 +129,12 @@ fn is_look_alike(c: char) -> bool {
     may_look_alike(c) && look_alike(c) != c
 }
 
-/// Letters of other scripts that look like a Latin letter.
+/// The Latin letter that a letter of another script looks like.
 fn look_alike(c: char) -> char {
+    LOOK_ALIKES.get(&c).copied().unwrap_or(c)
+}
+
+static LOOK_ALIKES: LazyLock<HashMap<char, char>> = LazyLock::new(|| {
     const GROUPS: &[(&str, char)] = &[
         ("аɑαᴀ", 'a'),
         ("ЬьƄ", 'b'),
@@ -170,8 +188,8 @@ fn look_alike(c: char) -> char {
         ("Ζ", 'Z'),
         ("З", '3'),
     ];
-    GROUPS.iter().find(|(group, _)| group.contains(c)).map_or(c, |(_, latin)| *latin)
-}
+    GROUPS.iter().flat_map(|(group, latin)| group.chars().map(|c| (c, *latin))).collect()
+});
 
 #[cfg(test)]
 mod tests {
@@ -193,6 +211,12 @@ mod tests {
         ] {
             assert_eq!(Folded::new(text).text, expect, "{text}");
         }
+    }
+
+    #[test]
+    fn a_letter_is_what_the_library_says() {
+        let differing: Vec<char> = ('\0'..=char::MAX).filter(|c| is_letter(*c) != c.is_alphabetic()).collect();
+        assert!(differing.is_empty(), "{differing:?}");
     }
 
     #[test]

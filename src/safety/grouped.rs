@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::{
+    fold::is_letter,
     identifiers::{base58, checksum_of, is_solana_keypair},
     keys::{TALK_AFTER, TALK_BEFORE, is_key_talk},
     secrets::{Found, SecretKind, Source},
@@ -58,7 +59,7 @@ fn runs_of(text: &str) -> Vec<Vec<Range<usize>>> {
             gap = 0;
         } else {
             gap += 1;
-            if (c.is_alphanumeric() || gap > LONGEST_GAP) && !run.is_empty() {
+            if (gap > LONGEST_GAP || is_letter(c) || c.is_numeric()) && !run.is_empty() {
                 runs.push(Vec::new());
             }
         }

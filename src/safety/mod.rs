@@ -42,6 +42,8 @@ mod seed_phrase;
 
 mod split;
 
+mod split_han;
+
 mod talk;
 
 mod told;

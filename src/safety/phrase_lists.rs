@@ -5,9 +5,11 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    ops::{Range, RangeInclusive},
     sync::LazyLock,
 };
 
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use bip39::Language;
 use hmac::{Hmac, KeyInit, Mac};
 use jieba_rs::Jieba;
@@ -68,9 +70,29 @@ static WORDS: LazyLock<HashMap<String, ListWord>> = LazyLock::new(|| {
     words
 });
 
+/// Bytes of the shortest word.
+const SHORTEST: usize = 3;
+
 /// Looks a folded lowercase word up.
 pub(super) fn list_word(word: &str) -> Option<&'static ListWord> {
-    if word.len() < 3 { None } else { WORDS.get(word) }
+    if word.len() < SHORTEST { None } else { WORDS.get(word) }
+}
+
+/// Finds every word inside a run of letters in one pass: looking each piece of the run up would take a hundred times as long.
+static FINDER: LazyLock<(AhoCorasick, Vec<&'static ListWord>)> = LazyLock::new(|| {
+    let (words, meanings): (Vec<&str>, Vec<&ListWord>) =
+        WORDS.iter().filter(|(word, _)| word.len() >= SHORTEST).map(|(word, meaning)| (word.as_str(), meaning)).unzip();
+    let finder = AhoCorasick::builder()
+        .kind(Some(AhoCorasickKind::ContiguousNFA))
+        .build(words)
+        .expect("the lists are fixed and few; failing to build is a bug");
+    (finder, meanings)
+});
+
+/// Every word, by bytes, that is spelt anywhere in folded lowercase letters; words may overlap.
+pub(super) fn words_inside(letters: &str) -> impl Iterator<Item = (Range<usize>, &'static ListWord)> {
+    let (finder, meanings) = &*FINDER;
+    finder.find_overlapping_iter(letters).map(|hit| (hit.range(), meanings[hit.pattern().as_usize()]))
 }
 
 /// Everything about one Chinese character of the simplified or the traditional list.
@@ -84,16 +106,28 @@ pub(super) struct HanCharacter {
     pub(super) oddness: f32,
 }
 
-static HAN: LazyLock<HashMap<char, HanCharacter>> = LazyLock::new(|| {
+/// The characters of both lists and of the pairs. What is known of one stands at its place in a table: a text of two hundred
+/// asks six hundred times.
+const TABLED: RangeInclusive<char> = '\u{4e00}'..='\u{9fff}';
+
+fn place_of(c: char) -> Option<usize> {
+    TABLED.contains(&c).then(|| c as usize - *TABLED.start() as usize)
+}
+
+fn table<T: Clone>(empty: T) -> Vec<T> {
+    vec![empty; *TABLED.end() as usize - *TABLED.start() as usize + 1]
+}
+
+static HAN: LazyLock<Vec<Option<HanCharacter>>> = LazyLock::new(|| {
     // Both lists are ordered by how common a character is: its number gives its frequency by Zipf's law.
     const SHIFT: f32 = 8.0;
     let total: f32 = (0..2048).map(|number| 1.0 / (number as f32 + SHIFT)).sum();
-    let mut han: HashMap<char, HanCharacter> = HashMap::with_capacity(3_000);
+    let mut han = table(None);
     for language in [Language::SimplifiedChinese, Language::TraditionalChinese] {
         for (number, word) in language.word_list().iter().enumerate() {
-            let Some(c) = Folded::new(word).text.chars().next() else { continue };
+            let Some(place) = Folded::new(word).text.chars().next().and_then(place_of) else { continue };
             let oddness = ((number as f32 + SHIFT) * total / 2048.0).ln().clamp(-2.0, 1.0);
-            let entry = han.entry(c).or_insert(HanCharacter { simplified: None, traditional: None, oddness });
+            let entry = han[place].get_or_insert(HanCharacter { simplified: None, traditional: None, oddness });
             match language {
                 Language::SimplifiedChinese => entry.simplified = Some(number as u16),
                 _ => entry.traditional = Some(number as u16),
@@ -105,7 +139,7 @@ static HAN: LazyLock<HashMap<char, HanCharacter>> = LazyLock::new(|| {
 
 /// Looks a Chinese character up.
 pub(super) fn han_character(c: char) -> Option<HanCharacter> {
-    HAN.get(&c).copied()
+    HAN[place_of(c)?]
 }
 
 /// A traditional character stands at the place of its simplified twin wherever the lists run in step.
@@ -116,24 +150,31 @@ fn twins() -> impl Iterator<Item = (char, char)> {
     pairs.filter_map(move |(simplified, traditional)| Some((first(simplified)?, first(traditional)?)))
 }
 
-static PAIRS: LazyLock<HashSet<(char, char)>> = LazyLock::new(|| {
-    let mut pairs = HashSet::with_capacity(30_000);
+/// For each first character the second ones, sorted.
+static PAIRS: LazyLock<Vec<Vec<char>>> = LazyLock::new(|| {
+    let mut pairs = table(Vec::new());
+    let mut add = |first: char, second: char| {
+        if let Some(place) = place_of(first) {
+            pairs[place].push(second);
+        }
+    };
     let twins: HashMap<char, char> = twins().collect();
     let twin = |c: char| twins.get(&c).copied().unwrap_or(c);
     for line in include_str!("pairs_zh.txt").lines() {
         let mut characters = line.chars();
         let Some(first) = characters.next() else { continue };
         for second in characters {
-            pairs.insert((first, second));
-            pairs.insert((twin(first), twin(second)));
+            add(first, second);
+            add(twin(first), twin(second));
         }
     }
+    pairs.iter_mut().for_each(|seconds| seconds.sort_unstable());
     pairs
 });
 
 /// Whether two characters often stand side by side in ordinary Chinese.
 pub(super) fn is_common_pair(first: char, second: char) -> bool {
-    PAIRS.contains(&(first, second))
+    place_of(first).is_some_and(|place| PAIRS[place].binary_search(&second).is_ok())
 }
 
 /// A dictionary of some 350,000 Chinese words; read on first use, which takes a third of a second.
@@ -150,6 +191,9 @@ pub(super) fn continues_a_word(text: &[char]) -> Vec<bool> {
     words.iter().flat_map(|word| word.chars().enumerate().map(|(at, _)| at > 0)).collect()
 }
 
+/// Words of the longest phrase that there is.
+pub(super) const LONGEST_PHRASE: usize = 24;
+
 /// Whether these word numbers carry a right BIP-39 checksum. The number of words must be one that BIP-39 has.
 pub(super) fn checksum_holds(numbers: &[u16]) -> bool {
     let checksum_bits = numbers.len() / 3;
@@ -157,13 +201,18 @@ pub(super) fn checksum_holds(numbers: &[u16]) -> bool {
         return false;
     }
     let mut bytes = [0u8; 33];
-    for (word, number) in numbers.iter().enumerate() {
-        for bit in 0..11 {
-            if number >> (10 - bit) & 1 == 1 {
-                let at = word * 11 + bit;
-                bytes[at / 8] |= 0x80 >> (at % 8);
-            }
+    let (mut bits, mut waiting, mut at) = (0u32, 0, 0);
+    for number in numbers {
+        (bits, waiting) = (bits << 11 | u32::from(*number), waiting + 11);
+        while waiting >= 8 {
+            waiting -= 8;
+            bytes[at] = (bits >> waiting) as u8;
+            at += 1;
         }
+        bits &= (1 << waiting) - 1;
+    }
+    if waiting > 0 {
+        bytes[at] = (bits << (8 - waiting)) as u8;
     }
     let entropy_bytes = (numbers.len() * 11 - checksum_bits) / 8;
     let digest = Sha256::digest(&bytes[..entropy_bytes]);
@@ -171,12 +220,16 @@ pub(super) fn checksum_holds(numbers: &[u16]) -> bool {
     digest[0] >> shift == bytes[entropy_bytes] >> shift
 }
 
+static SEED_VERSION: LazyLock<Hmac<Sha512>> = LazyLock::new(|| {
+    Hmac::new_from_slice(b"Seed version").expect("a key may have any length; failing to take one is a bug")
+});
+
 /// Whether these English words are an Electrum seed of version 2: the version is hashed into the words.
 pub(super) fn is_electrum(words: &[&str]) -> bool {
     if !matches!(words.len(), 12 | 13 | 24) {
         return false;
     }
-    let Ok(mut mac) = Hmac::<Sha512>::new_from_slice(b"Seed version") else { return false };
+    let mut mac = SEED_VERSION.clone();
     mac.update(words.join(" ").as_bytes());
     let tag = mac.finalize().into_bytes();
     // 01 standard, 100 segwit, 101 and 102 two-factor.
@@ -203,6 +256,26 @@ mod tests {
                 assert!(!checksum_holds(&numbers));
             }
         }
+    }
+
+    #[test]
+    fn every_word_is_found_inside_other_letters() {
+        for (word, meaning) in WORDS.iter().filter(|(word, _)| word.len() >= SHORTEST) {
+            let found = words_inside(&format!("q{word}q"))
+                .any(|(range, found)| range == (1..word.len() + 1) && std::ptr::eq(found, meaning));
+            assert!(found, "{word}");
+        }
+    }
+
+    #[test]
+    fn every_character_of_both_lists_is_known() {
+        for language in [Language::SimplifiedChinese, Language::TraditionalChinese] {
+            for (number, word) in language.word_list().iter().enumerate() {
+                let known = Folded::new(word).text.chars().next().and_then(han_character).unwrap();
+                assert!([known.simplified, known.traditional].contains(&Some(number as u16)), "{word}");
+            }
+        }
+        assert!(is_common_pair('提', '现') && is_common_pair('轉', '賬') && !is_common_pair('现', '提'));
     }
 
     #[test]

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use super::fold::is_letter;
+
 /// Most words (or Chinese characters) of one separator.
 const LONGEST_SEPARATOR: usize = 5;
 /// How often a separator has to stand there: a sentence says "and" three times.
@@ -38,7 +40,7 @@ fn units_of(text: &str) -> Vec<Range<usize>> {
     for (at, c) in text.char_indices() {
         let end = at + c.len_utf8();
         // The marks that tell kana apart belong to their words.
-        let is_letter = c.is_alphabetic() || matches!(c, '\u{3099}' | '\u{309a}');
+        let is_letter = is_letter(c) || matches!(c, '\u{3099}' | '\u{309a}');
         match units.last_mut() {
             Some(unit) if in_word && is_letter && !is_han(c) => unit.end = end,
             _ if is_letter => units.push(at..end),

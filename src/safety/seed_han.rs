@@ -7,8 +7,8 @@
 use std::ops::Range;
 
 use super::{
-    fold::Folded,
-    phrase_lists::{HanCharacter, checksum_holds, continues_a_word, han_character, is_common_pair},
+    fold::{Folded, is_letter},
+    phrase_lists::{HanCharacter, LONGEST_PHRASE, checksum_holds, continues_a_word, han_character, is_common_pair},
     repeats::is_han,
     talk::{Mention, is_seed_talk_near},
 };
@@ -56,18 +56,33 @@ pub(super) fn find(folded: &Folded, separators: &[Range<usize>], mentions: &[Men
         if stretch.iter().filter(|here| here.han.is_some()).count() < 3 {
             continue;
         }
-        let mut odd = Vec::new();
-        find_in_stretch(&stretch, mentions, &mut odd);
-        if !odd.is_empty() {
+        let is_suspect =
+            !odd_parts(&stretch, mentions).is_empty() || !with_checksum(&stretch, mentions, &[]).is_empty();
+        if is_suspect {
             weigh_words(&folded.text, &mut stretch);
-            find_in_stretch(&stretch, mentions, found);
+            let mut parts = odd_parts(&stretch, mentions);
+            parts.extend(with_checksum(&stretch, mentions, &parts));
+            found.extend(parts.into_iter().map(|part| bytes_of(&stretch, &part)));
         }
     }
+}
+
+/// The bytes of a part, which is not empty.
+fn bytes_of(stretch: &[Here], part: &Range<usize>) -> Range<usize> {
+    stretch[part.start].range.start..stretch[part.end - 1].range.end
+}
+
+fn is_talk_near(stretch: &[Here], mentions: &[Mention], part: &Range<usize>) -> bool {
+    let bytes = bytes_of(stretch, part);
+    is_seed_talk_near(mentions, bytes.start, bytes.end)
 }
 
 /// A second look, with the dictionary: names and rare words are odd by their characters and yet no phrase.
 fn weigh_words(text: &str, stretch: &mut [Here]) {
     for run in stretch.chunk_by_mut(|before, after| before.range.end == after.range.start) {
+        if run.len() == 1 {
+            continue;
+        }
         let characters: Vec<char> = run.iter().filter_map(|here| text[here.range.clone()].chars().next()).collect();
         let continues = continues_a_word(&characters);
         for at in (1..run.len()).filter(|at| continues[*at]) {
@@ -144,7 +159,7 @@ fn stretches_of(text: &str, separators: &[Range<usize>]) -> Vec<Vec<Here>> {
                 if let Some(last) = open.last_mut() {
                     last.ends_line |= latin == 0;
                 }
-            } else if c.is_alphabetic() {
+            } else if is_letter(c) {
                 latin += 1;
                 new_line = false;
                 if latin == 2 && !open.is_empty() {
@@ -163,11 +178,9 @@ fn stretches_of(text: &str, separators: &[Range<usize>]) -> Vec<Vec<Here>> {
     stretches
 }
 
-fn find_in_stretch(stretch: &[Here], mentions: &[Mention], found: &mut Vec<Range<usize>>) {
-    let is_talk_near = |range: &Range<usize>| {
-        is_seed_talk_near(mentions, stretch[range.start].range.start, stretch[range.end - 1].range.end)
-    };
-    let mut push = |range: Range<usize>| found.push(stretch[range.start].range.start..stretch[range.end - 1].range.end);
+/// What is a phrase by its characters alone.
+fn odd_parts(stretch: &[Here], mentions: &[Mention]) -> Vec<Range<usize>> {
+    let mut parts = spaced_runs(stretch);
     let mut at = 0;
     while at < stretch.len() {
         if stretch[at].oddness <= 0.0 {
@@ -187,7 +200,7 @@ fn find_in_stretch(stretch: &[Here], mentions: &[Mention], found: &mut Vec<Range
         let core = at..last + 1;
         let spaced = stretch[core.clone()].iter().filter(|here| here.is_spaced).count();
         let run = widen(stretch, &core);
-        let talk = is_talk_near(&run);
+        let talk = is_talk_near(stretch, mentions, &run);
         let is_alone = stretch[run.start].starts_line && stretch[run.end - 1].ends_line;
         let (limit, least) = match (talk, is_alone) {
             (_, true) if spaced >= 3 && spaced + 1 >= core.len() => (LIMIT_SPACED_ALONE, 3),
@@ -196,18 +209,21 @@ fn find_in_stretch(stretch: &[Here], mentions: &[Mention], found: &mut Vec<Range
             _ => (LIMIT_INSIDE, LEAST_INSIDE),
         };
         if peak >= limit && core.len() >= least {
-            push(to_gaps(stretch, run));
+            parts.push(to_gaps(stretch, run));
         }
         at = last + 1;
     }
-    for run in spaced_runs(stretch).into_iter().chain(set_apart(stretch, is_talk_near)) {
-        push(run);
-    }
-    for (oddness, window) in windows_with_checksum(stretch, LIMIT_CHECKSUM_TALK) {
-        if oddness >= LIMIT_CHECKSUM || is_talk_near(&window) {
-            push(window);
-        }
-    }
+    parts
+}
+
+/// What a checksum makes a phrase. What lies inside `known` is not looked at.
+fn with_checksum(stretch: &[Here], mentions: &[Mention], known: &[Range<usize>]) -> Vec<Range<usize>> {
+    let is_talk_near = |part: &Range<usize>| is_talk_near(stretch, mentions, part);
+    let is_new = |part: &Range<usize>| !known.iter().any(|known| known.start <= part.start && part.end <= known.end);
+    let mut parts = set_apart(stretch, &is_talk_near);
+    parts.extend(windows_of_a_phrase(stretch, is_talk_near));
+    parts.retain(|part| is_new(part) && has_checksum(&stretch[part.clone()]));
+    parts
 }
 
 /// Characters one by one, each with a gap around it, however common they are; one of them may be in no list.
@@ -264,9 +280,9 @@ fn widen(stretch: &[Here], core: &Range<usize>) -> Range<usize> {
     core.start - left..core.end + right
 }
 
-/// Characters between gaps that are a phrase by their number and checksum: in one piece, or in groups of one size, as a
+/// Characters between gaps that may be a phrase by their number: in one piece, or in groups of one size, as a
 /// phrase is read out or written in columns; more groups of that size may stand before or after them.
-fn set_apart(stretch: &[Here], is_talk_near: impl Fn(&Range<usize>) -> bool) -> Vec<Range<usize>> {
+fn set_apart(stretch: &[Here], is_talk_near: &impl Fn(&Range<usize>) -> bool) -> Vec<Range<usize>> {
     let mut at = 0;
     let mut pieces: Vec<Range<usize>> = Vec::new();
     for piece in stretch.chunk_by(|_, right| !right.follows_gap) {
@@ -281,11 +297,11 @@ fn set_apart(stretch: &[Here], is_talk_near: impl Fn(&Range<usize>) -> bool) -> 
     let in_groups = columns(&pieces).into_iter().flat_map(ends).map(|range| (LIMIT_IN_GROUPS, range));
     let in_one = pieces.iter().map(|piece| (LIMIT_SET_APART, piece.clone()));
     let oddness = |range: &Range<usize>| stretch[range.clone()].iter().map(|here| here.oddness).sum::<f32>();
-    let is_phrase = |(limit, range): &(f32, Range<usize>)| {
+    let may_be_one = |(limit, range): &(f32, Range<usize>)| {
         let limit = if is_talk_near(range) { LIMIT_SET_APART_TALK } else { *limit };
-        oddness(range) >= limit && has_checksum(&stretch[range.clone()])
+        oddness(range) >= limit
     };
-    in_groups.chain(in_one).filter(is_phrase).map(|(_, range)| range).collect()
+    in_groups.chain(in_one).filter(may_be_one).map(|(_, range)| range).collect()
 }
 
 /// Runs of pieces of one size; once more with the piece behind them where that is shorter, as the last of a phrase may be.
@@ -305,13 +321,20 @@ fn columns(pieces: &[Range<usize>]) -> Vec<Range<usize>> {
 
 fn has_checksum(window: &[Here]) -> bool {
     let holds = |number: fn(&HanCharacter) -> Option<u16>| {
-        let numbers: Option<Vec<u16>> = window.iter().map(|here| here.han.as_ref().and_then(number)).collect();
-        numbers.is_some_and(|numbers| checksum_holds(&numbers))
+        let mut numbers = [0; LONGEST_PHRASE];
+        let mut places = numbers.iter_mut().zip(window);
+        let are_listed = places.all(|(place, here)| {
+            let listed = here.han.as_ref().and_then(number);
+            *place = listed.unwrap_or_default();
+            listed.is_some()
+        });
+        are_listed && window.len() <= LONGEST_PHRASE && checksum_holds(&numbers[..window.len()])
     };
     holds(|han| han.simplified) || holds(|han| han.traditional)
 }
 
-fn windows_with_checksum(stretch: &[Here], limit: f32) -> Vec<(f32, Range<usize>)> {
+/// Windows of a phrase's length that are odd enough to be one, if their checksum is right.
+fn windows_of_a_phrase(stretch: &[Here], is_talk_near: impl Fn(&Range<usize>) -> bool) -> Vec<Range<usize>> {
     let mut windows = Vec::new();
     if stretch.len() < 12 {
         return windows;
@@ -327,11 +350,10 @@ fn windows_with_checksum(stretch: &[Here], limit: f32) -> Vec<(f32, Range<usize>
             let first = &stretch[start];
             let edge = first.han.map_or(0.0, |han| han.oddness) + if first.is_spaced { ON_ITS_OWN } else { 0.0 };
             let oddness = sums[start + length] - sums[start + 1] + edge;
-            if oddness < limit {
-                continue;
-            }
-            if has_checksum(&stretch[start..start + length]) {
-                windows.push((oddness, start..start + length));
+            let window = start..start + length;
+            let is_odd = oddness >= LIMIT_CHECKSUM || (oddness >= LIMIT_CHECKSUM_TALK && is_talk_near(&window));
+            if is_odd {
+                windows.push(window);
             }
         }
     }

@@ -7,11 +7,15 @@
 //! or missing word does not save a phrase, and a sentence that happens to use list words is left alone. Chinese is
 //! read in [`super::seed_han`].
 
-use std::{collections::HashSet, ops::Range};
+use std::{
+    cmp::Reverse,
+    collections::HashSet,
+    ops::{Range, RangeInclusive},
+};
 
 use super::{
-    fold::Folded,
-    phrase_lists::{LETTER_LISTS, ListWord, checksum_holds, is_electrum, list_word},
+    fold::{Folded, is_letter},
+    phrase_lists::{LETTER_LISTS, LONGEST_PHRASE, ListWord, checksum_holds, is_electrum, list_word, words_inside},
     talk::{Mention, is_seed_talk_near},
 };
 
@@ -104,7 +108,7 @@ fn script_of(c: char) -> Script {
         '\0'..='\u{7f}' => Script::None,
         '\u{3041}'..='\u{309f}' | '\u{30fc}' => Script::Kana,
         '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{323af}' => Script::Han,
-        _ if c.is_alphabetic() => Script::Letters,
+        _ if is_letter(c) => Script::Letters,
         _ => Script::None,
     }
 }
@@ -200,11 +204,13 @@ fn have_checksum(first: &[Token], second: &[Token], list: usize) -> bool {
         return false; // Enough to be found alone.
     }
     let numbered = |token: &Token| token.word.and_then(|word| Some((word.number_in(list)?, word.everyday)));
-    let is_phrase = |start: &[Token], end: &[Token]| {
-        let words: Vec<(u16, bool)> = start.iter().chain(end).filter_map(numbered).collect();
-        let (numbers, everyday): (Vec<u16>, Vec<bool>) = words.into_iter().unzip();
-        let everyday = everyday.into_iter().filter(|everyday| *everyday).count();
-        everyday * 4 <= numbers.len() * 3 && checksum_holds(&numbers)
+    let [first, second] = [first, second].map(|run| run.iter().filter_map(numbered).collect::<Vec<_>>());
+    let is_phrase = |start: &[(u16, bool)], end: &[(u16, bool)]| {
+        let everyday = start.iter().chain(end).filter(|(_, everyday)| *everyday).count();
+        let mut numbers = [0; LONGEST_PHRASE];
+        numbers.iter_mut().zip(start.iter().chain(end)).for_each(|(place, (number, _))| *place = *number);
+        let words = start.len() + end.len();
+        everyday * 4 <= words * 3 && checksum_holds(&numbers[..words])
     };
     (0..=LEFT_OUT).any(|cut| {
         (0..=LEFT_OUT).any(|skip| {
@@ -280,7 +286,6 @@ fn find_in_list(text: &str, tokens: &[Token], list: usize, mentions: &[Mention],
         let run = widen(text, tokens, &core, |token| listed(token).is_some());
         let talk = is_seed_talk_near(mentions, tokens[run.start].range.start, tokens[run.end - 1].range.end);
         let run_words = tokens[run.clone()].iter().filter(|token| listed(token).is_some()).count();
-        let windows = windows_with_checksum(text, tokens, &run, list);
         let whole: f32 = tokens[run.clone()].iter().filter(|token| listed(token).is_some()).map(worth).sum();
         let is_unbroken = run_words == run.len();
         let is_alone = is_unbroken && is_whole_lines(tokens, &run);
@@ -291,13 +296,13 @@ fn find_in_list(text: &str, tokens: &[Token], list: usize, mentions: &[Mention],
             || (run_words >= BEYOND_PROSE && is_unbroken)
             || (run_words >= LONGER_THAN_PROSE && talk && run_words + 1 >= run.len())
             || (run_words >= 3 && is_alone && whole >= LIMIT_ALONE - LIMIT_ALONE_PER_WORD * (run_words as f32 - 3.0));
-        let phrase = !windows.is_empty() || (looks_like_one && distinct_words(&tokens[run.clone()]) >= 3);
+        let looks_like_one = looks_like_one && distinct_words(&tokens[run.clone()]) >= 3;
+        // What is odd as a whole needs no checksum to tell where it ends.
+        let is_settled = looks_like_one && core == run;
+        let windows = if is_settled { None } else { reach_of_checksums(text, tokens, &run, &core, list) };
+        let phrase = looks_like_one || windows.is_some();
         if phrase {
-            let reach = if windows.is_empty() {
-                fill(text, tokens, run.clone())
-            } else {
-                let windows =
-                    windows.iter().fold(core.clone(), |all, next| all.start.min(next.start)..all.end.max(next.end));
+            let reach = if let Some(windows) = windows {
                 let is_prose = |rest: &[Token]| {
                     rest.len() <= 1 && rest.iter().all(|token| listed(token).is_some_and(|word| word.everyday))
                 };
@@ -305,6 +310,8 @@ fn find_in_list(text: &str, tokens: &[Token], list: usize, mentions: &[Mention],
                 let start = if is_prose(&tokens[run.start..windows.start]) { windows.start } else { run.start };
                 let end = if is_prose(&tokens[windows.end..run.end]) { windows.end } else { run.end };
                 start..end
+            } else {
+                fill(text, tokens, run.clone())
             };
             found.push(tokens[reach.start].range.start..tokens[reach.end - 1].range.end);
         }
@@ -384,71 +391,11 @@ fn fill(text: &str, tokens: &[Token], run: Range<usize>) -> Range<usize> {
 
 /// Words of a sentence around a phrase, of no list.
 fn is_link_word(text: &str, token: &Token) -> bool {
-    const LINK_WORDS: &[&str] = &[
-        "am",
-        "an",
-        "as",
-        "at",
-        "be",
-        "by",
-        "do",
-        "go",
-        "he",
-        "hi",
-        "if",
-        "im",
-        "in",
-        "is",
-        "it",
-        "me",
-        "my",
-        "no",
-        "of",
-        "ok",
-        "on",
-        "or",
-        "so",
-        "to",
-        "up",
-        "us",
-        "we",
-        "the",
-        "and",
-        "are",
-        "for",
-        "was",
-        "were",
-        "not",
-        "but",
-        "his",
-        "her",
-        "our",
-        "has",
-        "had",
-        "its",
-        "why",
-        "who",
-        "words",
-        "phrases",
-        "mnemonic",
-        "seeds",
-        "keys",
-        "wallet",
-        "wallets",
-        "import",
-        "imported",
-        "recover",
-        "following",
-        "here",
-        "heres",
-        "called",
-        "using",
-        "from",
-        "cant",
-        "your",
-        "password",
-    ];
-    LINK_WORDS.contains(&text[token.range.clone()].to_ascii_lowercase().as_str())
+    const LINK_WORDS: &str = "am an as at be by do go he hi if im in is it me my no of ok on or so to up us we the and are for was \
+        were not but his her our has had its why who words phrases mnemonic seeds keys wallet wallets import \
+        imported recover following here heres called using from cant your password";
+    let low = text[token.range.clone()].to_ascii_lowercase();
+    LINK_WORDS.split(' ').any(|word| word == low)
 }
 
 /// Whether no other letters stand on the lines of this run.
@@ -458,37 +405,51 @@ fn is_whole_lines(tokens: &[Token], run: &Range<usize>) -> bool {
     alone_before && alone_after
 }
 
-/// Every window of a phrase's length with a right checksum, all list words, not all of them everyday. All of them count:
-/// one in sixteen windows of twelve passes by chance, and taking only the first would let the true one's tail through.
-fn windows_with_checksum(text: &str, tokens: &[Token], run: &Range<usize>, list: usize) -> Vec<Range<usize>> {
-    let mut windows = Vec::new();
+/// The core with every window of a phrase's length that has a right checksum, all list words, not all of them everyday; `None`
+/// where there is no such window. All of them count: one in sixteen windows of twelve passes by chance, and taking only
+/// the first would let the true one's tail through. One that lies inside what was found already is not looked at.
+fn reach_of_checksums(
+    text: &str,
+    tokens: &[Token],
+    run: &Range<usize>,
+    core: &Range<usize>,
+    list: usize,
+) -> Option<Range<usize>> {
     if run.len() < 12 {
-        return windows;
+        return None;
     }
+    let words = &tokens[run.clone()];
     let numbers: Vec<Option<u16>> =
-        tokens[run.clone()].iter().map(|token| token.word.and_then(|word| word.number_in(list))).collect();
-    for length in [12, 15, 18, 21, 24] {
-        for start in 0..(numbers.len() + 1).saturating_sub(length) {
-            let window = &tokens[run.start + start..run.start + start + length];
-            let everyday = window.iter().filter(|token| token.word.is_some_and(|word| word.everyday)).count();
-            if everyday * 4 > length * 3 {
-                continue;
-            }
-            let Some(numbers) = numbers[start..start + length].iter().copied().collect::<Option<Vec<u16>>>() else {
-                continue;
-            };
-            let is_phrase = checksum_holds(&numbers)
-                || (list == 0 && matches!(length, 12 | 24) && {
-                    let words: Vec<String> =
-                        window.iter().map(|token| text[token.range.clone()].to_ascii_lowercase()).collect();
-                    is_electrum(&words.iter().map(String::as_str).collect::<Vec<_>>())
-                });
-            if is_phrase {
-                windows.push(run.start + start..run.start + start + length);
+        words.iter().map(|token| token.word.and_then(|word| word.number_in(list))).collect();
+    let may_be_one = |window: &Range<usize>| {
+        let everyday =
+            words[window.clone()].iter().filter(|token| token.word.is_some_and(|word| word.everyday)).count();
+        everyday * 4 <= window.len() * 3 && numbers[window.clone()].iter().all(Option::is_some)
+    };
+    let of_length = |length: usize| (0..(words.len() + 1).saturating_sub(length)).map(move |at| at..at + length);
+    let windows: Vec<Range<usize>> = [24, 21, 18, 15, 12].into_iter().flat_map(of_length).filter(may_be_one).collect();
+    let mut reach: Option<Range<usize>> = None;
+    let mut add = |windows: &[Range<usize>], holds: &dyn Fn(&Range<usize>) -> bool| {
+        for window in windows {
+            let [start, end] = [window.start, window.end].map(|at| run.start + at);
+            let is_inside = reach.as_ref().is_some_and(|reach| reach.start <= start && end <= reach.end);
+            if !is_inside && holds(window) {
+                let known = reach.as_ref().unwrap_or(core);
+                reach = Some(known.start.min(start)..known.end.max(end));
             }
         }
+    };
+    add(&windows, &|window| {
+        let mut phrase = [0; LONGEST_PHRASE];
+        phrase.iter_mut().zip(numbers[window.clone()].iter().flatten()).for_each(|(place, number)| *place = *number);
+        checksum_holds(&phrase[..window.len()])
+    });
+    if list == 0 {
+        let low: Vec<String> = words.iter().map(|token| text[token.range.clone()].to_ascii_lowercase()).collect();
+        let low: Vec<&str> = low.iter().map(String::as_str).collect();
+        add(&windows, &|window| matches!(window.len(), 12 | 24) && is_electrum(&low[window.clone()]));
     }
-    windows
+    reach
 }
 
 /// Letters in one stretch that can be cut into list words, or single letters with gaps between them.
@@ -519,7 +480,8 @@ fn find_unspaced(text: &str, tokens: &[Token], found: &mut Vec<Range<usize>>) {
 
 /// The byte range from the first to the last list word, if the letters of `tokens` are mostly list words end to end.
 fn cut_into_words(text: &str, tokens: &[Token]) -> Option<Range<usize>> {
-    const LONGEST: usize = 24;
+    const SIZES: RangeInclusive<usize> = 3..=24;
+    const FEWEST: usize = 5;
     let letters: Vec<(usize, char)> = tokens
         .iter()
         .flat_map(|token| text[token.range.clone()].char_indices().map(|(at, c)| (token.range.start + at, c)))
@@ -530,36 +492,38 @@ fn cut_into_words(text: &str, tokens: &[Token]) -> Option<Range<usize>> {
     if starts.len() != letters.len() + 1 {
         return None;
     }
-    let mut words: Vec<Vec<(usize, &ListWord)>> = Vec::with_capacity(letters.len());
-    for from in 0..letters.len() {
-        let longest = LONGEST.min(letters.len() - from);
-        let here = (3..=longest)
-            .filter_map(|length| list_word(&low[starts[from]..starts[from + length]]).map(|word| (length, word)));
-        words.push(here.collect());
-    }
+    // (the letter it ends before, its length in letters, the word)
+    let mut words: Vec<(usize, usize, &ListWord)> = words_inside(&low)
+        .filter_map(|(range, word)| {
+            let [start, end] = [range.start, range.end].map(|at| starts.binary_search(&at));
+            let (start, end) = (start.ok()?, end.ok()?);
+            SIZES.contains(&(end - start)).then_some((end, end - start, word))
+        })
+        .collect();
+    words.sort_unstable_by_key(|(end, length, _)| (*end, Reverse(*length)));
     let mut best: Option<(f32, Range<usize>)> = None;
     for list in 0..LETTER_LISTS.len() {
-        // best[i]: the oddest way to cut the first i letters, and the word that ends there.
+        let is_listed = |(_, _, word): &&(usize, usize, &ListWord)| word.number_in(list).is_some();
+        if words.iter().filter(is_listed).count() < FEWEST {
+            continue;
+        }
+        // The oddest way to cut the first so many letters, and the length of the word that ends there.
         let mut odd = vec![0.0f32; letters.len() + 1];
         let mut ends_word = vec![0usize; letters.len() + 1];
-        odd[1..].fill(f32::NEG_INFINITY);
-        for from in 0..letters.len() {
-            // A letter outside any word costs much: prose has many.
-            let skipped = odd[from] - 1.2;
-            if skipped > odd[from + 1] {
-                odd[from + 1] = skipped;
-                ends_word[from + 1] = 0;
-            }
-            for (length, word) in &words[from] {
-                if word.number_in(list).is_none() {
-                    continue;
-                }
+        let mut listed = words.iter().filter(is_listed).peekable();
+        for to in 1..=letters.len() {
+            odd[to] = f32::NEG_INFINITY;
+            while let Some((_, length, word)) = listed.next_if(|(end, _, _)| *end == to) {
                 // Longer words are less of an accident inside other letters.
-                let gain = odd[from] + 0.25 * *length as f32 + if word.everyday { -1.0 } else { 0.3 };
-                if gain > odd[from + length] {
-                    odd[from + length] = gain;
-                    ends_word[from + length] = *length;
+                let gain = odd[to - length] + 0.25 * *length as f32 + if word.everyday { -1.0 } else { 0.3 };
+                if gain > odd[to] {
+                    (odd[to], ends_word[to]) = (gain, *length);
                 }
+            }
+            // A letter outside any word costs much: prose has many.
+            let skipped = odd[to - 1] - 1.2;
+            if skipped > odd[to] {
+                (odd[to], ends_word[to]) = (skipped, 0);
             }
         }
         let (mut at, mut count, mut first, mut last) = (letters.len(), 0, 0, 0);
@@ -576,7 +540,7 @@ fn cut_into_words(text: &str, tokens: &[Token]) -> Option<Range<usize>> {
         }
         let oddness = odd[letters.len()];
         let is_better = best.as_ref().is_none_or(|(score, _)| oddness > *score);
-        if count >= 5 && covered * 10 >= letters.len() * 7 && oddness > 3.0 && is_better {
+        if count >= FEWEST && covered * 10 >= letters.len() * 7 && oddness > 3.0 && is_better {
             let end = letters.get(last).map_or(tokens[tokens.len() - 1].range.end, |(at, _)| *at);
             best = Some((oddness, letters[first].0..end));
         }

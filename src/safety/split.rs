@@ -11,15 +11,15 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
-    ops::{Range, RangeInclusive},
+    ops::Range,
 };
 
 use super::{
     fold::Folded,
     phrase_lists::{LETTER_LISTS, ListWord, checksum_holds, is_electrum},
     secrets::{SecretKind, masks_in},
-    seed_han,
     seed_phrase::{EVERYDAY_WORD, ODD_WORD, OTHER_WORD, SHORT_HAN, Token, tokens_of},
+    split_han,
     talk::{self, Subject},
 };
 
@@ -48,12 +48,14 @@ const LIMIT_BEFORE_LONG: f32 = 1.9;
 const LIMIT_BEHIND: f32 = 2.7;
 /// How far behind, in messages.
 const BEHIND: usize = 3;
+/// Where two messages or more, of so many, were masked, the phrase comes in parts, and less will do for the next one.
+const PARTS_WITHIN: usize = 6;
+/// Words in a row, inside a sentence, that may be a part.
+const LEAST_OF_A_PART: usize = 3;
+/// How odd parts of one size have to be whose checksum is right.
+const LIMIT_ONE_SIZE: f32 = -12.0;
 /// A phrase of so many words is whole.
 const WHOLE: usize = 12;
-/// Chinese characters in a message that may be a part of a phrase: more are a sentence, and one by itself is what people
-/// answer with ("是", "好", "对"); a phrase that comes character by character is therefore not found.
-const HAN_OF_A_PART: RangeInclusive<usize> = 2..=12;
-const LEAST_HAN: usize = 6;
 
 /// List words that are a whole message by themselves in any chat.
 const SAID_ALONE: &[&str] = &[
@@ -77,22 +79,22 @@ pub(super) fn find(messages: &[&str], newest_has_phrase: bool) -> BTreeMap<usize
             }
         }
     }
-    for (message, range) in find_han(&heard) {
+    for (message, range) in split_han::find(&heard, newest_has_phrase) {
         found.entry(message).or_default().push(range);
     }
     found
 }
 
 /// One message, read.
-struct Heard<'t> {
+pub(super) struct Heard<'t> {
     text: &'t str,
-    folded: Folded,
+    pub(super) folded: Folded,
     /// Without those inside masks.
-    tokens: Vec<Token>,
+    pub(super) tokens: Vec<Token>,
     /// A seed phrase was masked in it.
     has_phrase: bool,
     /// Nothing but masked seed phrases.
-    is_phrase: bool,
+    pub(super) is_phrase: bool,
     /// It speaks of seed phrases.
     is_talk: bool,
 }
@@ -115,7 +117,7 @@ impl<'t> Heard<'t> {
     }
 
     /// Bytes of the message.
-    fn original(&self, tokens: &[Token]) -> Range<usize> {
+    pub(super) fn original(&self, tokens: &[Token]) -> Range<usize> {
         let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else { return 0..0 };
         let (start, end) = self.folded.original(first.range.start, last.range.end);
         start..end.min(self.text.len())
@@ -135,6 +137,8 @@ struct Piece {
     cost: f32,
     /// The message is nothing else.
     is_alone: bool,
+    /// The message is nothing else but Chinese.
+    is_among_han: bool,
 }
 
 impl Piece {
@@ -170,6 +174,7 @@ fn piece_of(tokens: &[Token], list: usize) -> Option<Piece> {
             oddness,
             cost: around.min(MOST_AROUND),
             is_alone,
+            is_among_han: !is_alone,
         });
     }
     let (oddness, core) = oddest_stretch(tokens, list).or_else(|| longest_run(tokens, list))?;
@@ -181,7 +186,7 @@ fn piece_of(tokens: &[Token], list: usize) -> Option<Piece> {
         run.end += 1;
     }
     let words = tokens[run.clone()].iter().filter(listed).count();
-    (words >= 2).then_some(Piece { run, core, oddness, cost: CHOSEN, is_alone: false })
+    (words >= 2).then_some(Piece { run, core, oddness, cost: CHOSEN, is_alone: false, is_among_han: false })
 }
 
 /// The stretch of tokens with the greatest sum of worths, where that is positive.
@@ -255,15 +260,21 @@ impl<'a, 't> Chain<'a, 't> {
         found.filter(|(_, ranges)| !ranges.is_empty()).collect()
     }
 
-    /// The bytes of the list words of a message's piece: each run of them by itself.
+    /// The bytes of the list words of a message's piece, each run of them by itself; and of every other run that may be what
+    /// the message holds of the phrase ("the first part is one good sorry").
     fn ranges(&self, message: usize) -> Vec<Range<usize>> {
         let Some(piece) = &self.pieces[message] else { return Vec::new() };
         let heard = &self.heard[message];
-        let run = &heard.tokens[piece.run.clone()];
-        run.chunk_by(|left, right| is_listed(left, self.list) == is_listed(right, self.list))
-            .filter(|words| is_listed(&words[0], self.list))
-            .map(|words| heard.original(words))
-            .collect()
+        let mut at = 0;
+        let mut ranges = Vec::new();
+        for run in heard.tokens.chunk_by(|left, right| is_listed(left, self.list) == is_listed(right, self.list)) {
+            let is_of_piece = at < piece.run.end && piece.run.start < at + run.len();
+            if is_listed(&run[0], self.list) && (is_of_piece || run.len() >= LEAST_OF_A_PART) {
+                ranges.push(heard.original(run));
+            }
+            at += run.len();
+        }
+        ranges
     }
 
     fn words(&self, message: usize) -> impl Iterator<Item = &Token> {
@@ -279,6 +290,7 @@ impl<'a, 't> Chain<'a, 't> {
         if self.pieces[self.newest].is_none() {
             return hit;
         }
+        self.of_one_size(&mut hit);
         for way in 0..8 {
             let (core_before, core_newest, without_talk) = (way & 1 > 0, way & 2 > 0, way & 4 > 0);
             let mut words: Vec<(usize, &Token)> = Vec::new();
@@ -295,6 +307,26 @@ impl<'a, 't> Chain<'a, 't> {
             self.windows(&words, &mut hit);
         }
         hit
+    }
+
+    /// Pieces of one size that are a phrase together, by number and checksum: nobody writes so by chance, however common the
+    /// words are.
+    fn of_one_size(&self, hit: &mut BTreeSet<usize>) {
+        let size = self.words(self.newest).count();
+        let all: Vec<usize> = (0..=self.newest).filter(|at| self.words(*at).count() == size).collect();
+        for length in [12usize, 15, 18, 21, 24] {
+            if size < LEAST_OF_A_PART || !length.is_multiple_of(size) || length == size || all.len() < length / size {
+                continue;
+            }
+            let messages = &all[all.len() - length / size..];
+            let is_dense = self.newest - messages[0] < 2 * messages.len();
+            let words: Vec<(usize, &Token)> =
+                messages.iter().flat_map(|at| self.words(*at).map(move |token| (*at, token))).collect();
+            let oddness: f32 = words.iter().map(|(_, token)| worth(token, self.list)).sum();
+            if is_dense && oddness >= LIMIT_ONE_SIZE && self.holds(&words) {
+                hit.extend(messages);
+            }
+        }
     }
 
     fn windows(&self, words: &[(usize, &Token)], hit: &mut BTreeSet<usize>) {
@@ -379,20 +411,24 @@ impl<'a, 't> Chain<'a, 't> {
     }
 
     /// Whether a piece is odd enough to belong to a phrase that was masked further on.
-    fn is_odd_before(&self, message: usize) -> bool {
+    fn is_odd_before(&self, message: usize, comes_in_parts: bool) -> bool {
         self.pieces[message].as_ref().is_some_and(|piece| match self.words(message).count() {
             _ if piece.is_alone => piece.oddness > 0.0,
             0 | 1 => false,
+            LEAST_OF_A_PART.. if comes_in_parts && piece.is_among_han => true,
             2 => piece.oddness >= LIMIT_BEFORE,
             _ => piece.oddness >= LIMIT_BEFORE_LONG,
         })
     }
 
     /// Whether the newest piece is odd enough to belong to a phrase that was masked before.
-    fn is_odd_behind(&self) -> bool {
-        self.pieces[self.newest].as_ref().is_some_and(|piece| {
-            let is_long = self.words(self.newest).count() >= 3;
-            if piece.is_alone { piece.oddness > 0.0 } else { is_long && piece.oddness >= LIMIT_BEHIND }
+    fn is_odd_behind(&self, comes_in_parts: bool) -> bool {
+        self.pieces[self.newest].as_ref().is_some_and(|piece| match self.words(self.newest).count() {
+            _ if piece.is_alone => piece.oddness > 0.0,
+            0 | 1 => false,
+            2 => comes_in_parts && piece.oddness >= LIMIT_BEHIND,
+            LEAST_OF_A_PART.. if comes_in_parts && piece.is_among_han => true,
+            _ => piece.oddness >= LIMIT_BEHIND,
         })
     }
 
@@ -401,7 +437,8 @@ impl<'a, 't> Chain<'a, 't> {
     fn beside_a_phrase(&self, hit: &mut BTreeSet<usize>) {
         let is_masked = |at: usize, hit: &BTreeSet<usize>| self.heard[at].has_phrase || hit.contains(&at);
         let is_behind = (self.newest.saturating_sub(BEHIND)..self.newest).any(|at| is_masked(at, hit));
-        if is_behind && self.is_odd_behind() {
+        let masked = (self.newest.saturating_sub(PARTS_WITHIN)..self.newest).filter(|at| is_masked(*at, hit)).count();
+        if is_behind && self.is_odd_behind(masked >= 2) {
             hit.insert(self.newest);
         }
         let is_part = self.newest_has_phrase || hit.contains(&self.newest);
@@ -411,7 +448,7 @@ impl<'a, 't> Chain<'a, 't> {
         let mut between = Vec::new();
         let mut silent = 0;
         for message in (0..self.newest).rev() {
-            let is_odd = self.is_odd_before(message);
+            let is_odd = self.is_odd_before(message, masked >= 1);
             if is_odd || is_masked(message, hit) {
                 hit.extend(between.drain(..));
                 if is_odd {
@@ -468,51 +505,6 @@ impl<'a, 't> Chain<'a, 't> {
         let text = &self.heard[message].folded.text;
         self.words(message).all(|token| SAID_ALONE.contains(&text[token.range.clone()].to_ascii_lowercase().as_str()))
     }
-}
-
-/// Chinese phrases: short messages of nothing but Chinese characters, read as one text with a line for each.
-fn find_han(heard: &[Heard<'_>]) -> Vec<(usize, Range<usize>)> {
-    let is_part = |heard: &Heard<'_>| {
-        let characters: usize =
-            heard.tokens.iter().map(|token| heard.folded.text[token.range.clone()].chars().count()).sum();
-        !heard.tokens.is_empty() && heard.tokens.iter().all(|token| token.is_han) && HAN_OF_A_PART.contains(&characters)
-    };
-    let newest = heard.len() - 1;
-    if !is_part(&heard[newest]) {
-        return Vec::new();
-    }
-    // (message, where its line begins in the joint text)
-    let mut lines: Vec<(usize, usize)> = Vec::new();
-    let mut joint = String::new();
-    for (message, part) in heard.iter().enumerate().filter(|(_, heard)| is_part(heard)) {
-        lines.push((message, joint.len()));
-        joint.push_str(&part.folded.text);
-        joint.push('\n');
-    }
-    let folded = Folded::new(&joint);
-    let mut phrases = Vec::new();
-    seed_han::find(&folded, &[], &[], &mut phrases);
-    let mut found = Vec::new();
-    for phrase in phrases {
-        let (start, end) = folded.original(phrase.start, phrase.end);
-        let touched = lines.iter().enumerate().filter_map(|(number, (message, begins))| {
-            let ends = lines.get(number + 1).map_or(joint.len(), |(_, next)| *next) - 1;
-            let (from, to) = (start.max(*begins), end.min(ends));
-            (from < to).then(|| (*message, from - begins..to - begins))
-        });
-        let touched: Vec<(usize, Range<usize>)> = touched.collect();
-        let characters = joint[start..end].chars().filter(|c| !c.is_whitespace() && !c.is_ascii()).count();
-        if touched.len() >= 2
-            && characters >= LEAST_HAN
-            && touched.last().is_some_and(|(message, _)| *message == newest)
-        {
-            found.extend(touched.into_iter().map(|(message, range)| {
-                let (start, end) = heard[message].folded.original(range.start, range.end);
-                (message, start..end)
-            }));
-        }
-    }
-    found
 }
 
 #[cfg(test)]

@@ -97,7 +97,7 @@ fn read_sets(folder: &Path) -> BTreeMap<String, Vec<String>> {
     sets
 }
 
-fn read_lines(file: &Path, texts: &mut Vec<String>) {
+pub fn read_lines(file: &Path, texts: &mut Vec<String>) {
     for line in std::fs::read_to_string(file).unwrap().lines() {
         collect_words(&serde_json::from_str(line).unwrap(), texts);
     }
