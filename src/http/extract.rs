@@ -13,7 +13,7 @@ use axum::{
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{App, error::Failure};
+use super::{App, error::Failure, limits::limited};
 use crate::{error::Error, store::TicketNumber};
 
 /// A JSON body.
@@ -151,12 +151,12 @@ impl FromRequestParts<Arc<App>> for Client {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
-        let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.ip().to_canonical());
-        let Some(header) = &app.proxy_header else { return Ok(Client(peer.filter(|ip| !ip.is_loopback()))) };
+        let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.ip());
+        let Some(header) = &app.proxy_header else { return Ok(Client(peer.and_then(limited))) };
         // A proxy appends what it saw itself: only the last entry is not the client's own claim.
         let named = parts.headers.get_all(header).iter().next_back().and_then(|value| value.to_str().ok());
         let named = named.and_then(|list| list.rsplit(',').next()).and_then(|last| last.trim().parse().ok());
-        Ok(Client(named.or(peer)))
+        Ok(Client(named.or(peer).map(|ip| ip.to_canonical())))
     }
 }
 

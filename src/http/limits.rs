@@ -108,6 +108,11 @@ impl Drop for Place {
     }
 }
 
+/// The address that a limit counts for; `None` on this machine. An IPv4 client of a socket for both is one of IPv4.
+pub(super) fn limited(peer: IpAddr) -> Option<IpAddr> {
+    Some(peer.to_canonical()).filter(|ip| !ip.is_loopback())
+}
+
 /// One household has one IPv4 address, but a whole /64 of IPv6.
 fn network(client: IpAddr) -> IpAddr {
     match client {
@@ -135,6 +140,14 @@ mod tests {
         assert!(taken("10.0.0.1", 31), "a token is back after 30 s");
         assert!(taken("2001:db8::1", 31) && taken("2001:db8::2", 31));
         assert!(!taken("2001:db8::3", 31), "one /64 is one client");
+    }
+
+    #[test]
+    fn an_address_is_the_same_on_a_socket_for_both_families() {
+        let of = |ip: &str| limited(ip.parse().unwrap()).map(|ip| ip.to_string());
+        assert_eq!(of("::ffff:192.0.2.7").as_deref(), Some("192.0.2.7"));
+        assert_eq!(of("2001:db8::7").as_deref(), Some("2001:db8::7"));
+        assert_eq!([of("127.0.0.1"), of("::1"), of("::ffff:127.0.0.1")], [None, None, None]);
     }
 
     #[test]

@@ -30,7 +30,7 @@ use super::{
     auth::Key,
     extract::Peer,
     health,
-    limits::{Buckets, Place, Places},
+    limits::{Buckets, Place, Places, limited},
     router,
 };
 use crate::{
@@ -84,7 +84,7 @@ pub async fn serve(
             (accepted, place) = next => match (accepted, place) {
                 (Ok((stream, peer)), Ok(place)) => {
                     // Behind a proxy every client has the proxy's address.
-                    let client = Some(peer.ip()).filter(|ip| !ip.is_loopback() && app.proxy_header.is_none());
+                    let client = limited(peer.ip()).filter(|_| app.proxy_header.is_none());
                     let Some(own) = of_client.take(client) else {
                         tracing::debug!("a client holds as many connections as it may; one more was closed");
                         continue;

@@ -1,7 +1,7 @@
 //! How does a general embedder learn what support questions mean? By differences to its biases and norms, shipped in
 //! `models/adapter/`; every other weight stays as it was fetched.
 //!
-//! Sixty thousand numbers instead of 21 million: they fit into a text file, cost nothing at run time and cannot carry much
+//! Sixty thousand numbers beside 118 million: they fit into a text file, cost nothing at run time and cannot carry much
 //! more than a change of emphasis. `models/adapter/README.md` says what they were fitted on and what they changed.
 //! Source: BitFit, <https://arxiv.org/abs/2106.10199>.
 

@@ -275,7 +275,7 @@ mod tests {
                 assert!([known.simplified, known.traditional].contains(&Some(number as u16)), "{word}");
             }
         }
-        assert!(is_common_pair('提', '现') && is_common_pair('轉', '賬') && !is_common_pair('现', '提'));
+        assert!(is_common_pair('提', '现') && is_common_pair('转', '到') && !is_common_pair('到', '转'));
     }
 
     #[test]

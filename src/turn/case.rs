@@ -237,10 +237,10 @@ impl Case {
                 fact.value = now;
             }
         }
-        // Only what the case has read: up to the question behind the last message that it names.
+        // Only what the case has read; one that does not say so, up to the question behind the last message that it names.
         let quoted = [&self.ask].into_iter().chain(&self.facts).chain(&self.tried).map(|fact| fact.message);
         let last = quoted.chain(self.said.iter().map(|said| said.message)).max().map_or(0, |last| last + 1);
-        let read = changed.range(..=i64::from(last.max(self.read_to)));
+        let read = changed.range(..=i64::from(if self.read_to > 0 { self.read_to } else { last }));
         self.count_masks([("seed phrase", read.map(|(_, message)| message.masks()).sum())]);
         self.render();
     }

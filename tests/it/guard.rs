@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use deskhand::{
     model::{Embedder, Side, embedder::LocalEmbedder, files::Models, progress::Progress},
-    safety::mask,
+    safety::{Masked, mask},
     turn::guard::{Class, Example, Guard, examples},
 };
 use serde_json::Value;
@@ -15,7 +15,8 @@ async fn danger_is_found_and_ordinary_questions_are_left_alone() {
     let embedder = embedder();
     let guard = Guard::fit(&embedder, None).await.unwrap();
     let held_out = examples(include_str!("../../prompts/guard/heldout.jsonl")).unwrap();
-    let found = classify(&guard, &embedder, &held_out).await;
+    let seen = Seen::by(&embedder, &held_out).await;
+    let found = seen.classes(&guard);
     print_classes(&held_out, &found);
 
     let danger = |of: &(&Example, &Class)| of.0.class.situation().is_some();
@@ -26,8 +27,9 @@ async fn danger_is_found_and_ordinary_questions_are_left_alone() {
     println!("held out: danger found {recall:.3}, as the right one {exact:.3}, false cards {false_cards:.3}");
 
     let questions = ordinary_questions();
-    print_curve(&guard, &embedder, &held_out, &questions).await;
-    let found = classify(&guard, &embedder, &questions).await;
+    let asked = Seen::by(&embedder, &questions).await;
+    print_curve(&guard, &seen, &asked);
+    let found = asked.classes(&guard);
     let suite_cards = share(found.iter(), |found| found.situation().is_some());
     let suite_account = share(found.iter(), |found| **found == Class::Account);
     let suite_stopped = share(found.iter(), |found| matches!(found, Class::Human | Class::Injection));
@@ -58,34 +60,47 @@ fn ordinary_questions() -> Vec<Example> {
     ordinary
 }
 
-/// What the guard makes of each message, rules first, as a turn does.
-async fn classify(guard: &Guard, embedder: &Embedder, messages: &[Example]) -> Vec<Class> {
-    let masked: Vec<_> = messages.iter().map(|message| mask(&message.text)).collect();
-    let texts = masked.iter().map(|text| text.as_str().to_owned()).collect();
-    let vectors = embedder.embed(Side::Query, texts).await.unwrap();
-    let finding =
-        |(text, vector): (&_, &Vec<f32>)| Guard::rules(text).unwrap_or_else(|| guard.classify(vector, text.as_str()));
-    masked.iter().zip(&vectors).map(|of| finding(of).class).collect()
+/// Messages as the guard sees them.
+struct Seen<'e> {
+    written: &'e [Example],
+    texts: Vec<Masked>,
+    vectors: Vec<Vec<f32>>,
+}
+
+impl<'e> Seen<'e> {
+    async fn by(embedder: &Embedder, written: &'e [Example]) -> Self {
+        let texts: Vec<Masked> = written.iter().map(|message| mask(&message.text)).collect();
+        let plain = texts.iter().map(|text| text.as_str().to_owned()).collect();
+        Seen { written, texts, vectors: embedder.embed(Side::Query, plain).await.unwrap() }
+    }
+
+    /// What the guard makes of each message, rules first, as a turn does.
+    fn classes(&self, guard: &Guard) -> Vec<Class> {
+        let finding = |(text, vector): (&Masked, &Vec<f32>)| {
+            Guard::rules(text).unwrap_or_else(|| guard.classify(vector, text.as_str()))
+        };
+        self.texts.iter().zip(&self.vectors).map(|of| finding(of).class).collect()
+    }
+
+    /// How sure it is of a danger, for those whose class `is` so.
+    fn danger(&self, guard: &Guard, is: impl Fn(Class) -> bool) -> Vec<f64> {
+        let those = self.written.iter().zip(self.texts.iter().zip(&self.vectors)).filter(|(one, _)| is(one.class));
+        those.map(|(_, (text, vector))| guard.danger(vector, text.as_str())).collect()
+    }
 }
 
 /// What other thresholds of danger would give: the choice that `models/judge/guard.json` states.
-async fn print_curve(guard: &Guard, embedder: &Embedder, held_out: &[Example], questions: &[Example]) {
-    let mut sure = Vec::new();
-    for messages in [held_out, questions] {
-        let texts: Vec<String> = messages.iter().map(|message| mask(&message.text).as_str().to_owned()).collect();
-        let vectors = embedder.embed(Side::Query, texts.clone()).await.unwrap();
-        sure.push(vectors.iter().zip(&texts).map(|(vector, text)| guard.danger(vector, text)).collect::<Vec<f64>>());
-    }
-    let of = |is: &dyn Fn(&Class) -> bool, least: f64| {
-        let those = held_out.iter().zip(&sure[0]).filter(|(example, _)| is(&example.class));
-        share(those, |(_, sure)| **sure >= least)
-    };
+fn print_curve(guard: &Guard, held_out: &Seen<'_>, questions: &Seen<'_>) {
+    let dangers = held_out.danger(guard, |class| class.situation().is_some());
+    let ordinary = held_out.danger(guard, |class| class == Class::None);
+    let asked = questions.danger(guard, |_| true);
     for least in [0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6] {
+        let from = |sure: &[f64]| share(sure.iter(), |sure| **sure >= least);
         println!(
             "danger from {least}: found {:.3}, false cards {:.3}, on the suite {:.3}",
-            of(&|class| class.situation().is_some(), least),
-            of(&|class| *class == Class::None, least),
-            share(sure[1].iter(), |sure| **sure >= least)
+            from(&dangers),
+            from(&ordinary),
+            from(&asked)
         );
     }
 }

@@ -283,6 +283,7 @@ fn ordinary_conversations_stay() {
     println!("with two parts of one: {} others, in {} conversations", beside_parts[0], beside_parts[1]);
     assert!(alarms.is_empty(), "{}", alarms.join("\n"));
     assert!(beside * 50 <= conversations.len(), "{beside}");
+    assert!(beside_parts[1] * 10 <= conversations.len() * 3, "{beside_parts:?}");
 }
 
 fn read(folder: &Path, conversations: &mut Vec<Vec<String>>, pools: &mut Vec<Vec<String>>) {

@@ -185,6 +185,8 @@ class DeskhandChat extends HTMLElement {
     // Only follow the conversation when the reader is at its end.
     const follow = this.nearEnd() || entry.from === "customer";
     if (entry.from === "customer") this.settle(entry.text);
+    // The form of a case that has ended would answer another one.
+    if (entry.from === "system" && ["closed", "handed_back"].includes(entry.text)) closeForms(this.log, this.input);
     const node = this.node(entry);
     entry.node = node;
     this.log.append(node);

@@ -5,6 +5,9 @@ use super::{Case, ask_of, corrections, fact, facts, given, masks_in, story};
 /// From the calmest to the angriest.
 const MOODS: [&str; 3] = ["calm", "worried", "angry"];
 
+/// Facts, and steps tried: more help no agent, and the case is written anew with every message.
+const MOST: usize = 50;
+
 impl Case {
     /// Reads a message of the customer's, by its place in the conversation: facts and corrections, what was tried, what is
     /// no longer missing, masks; mood and priority only rise. Renders the text again.
@@ -15,12 +18,16 @@ impl Case {
             let same = |known: &super::Fact| {
                 known.slot == found.slot && known.value.to_lowercase() == found.value.to_lowercase()
             };
-            if !self.facts.iter().any(same) {
+            if self.facts.len() < MOST && !self.facts.iter().any(same) {
                 self.facts.push(found);
             }
         }
         self.facts = corrections::standing(&messages, std::mem::take(&mut self.facts));
-        self.tried.extend(story::tried(text).into_iter().map(|span| fact("tried", message, text, span)));
+        for tried in story::tried(text).into_iter().map(|span| fact("tried", message, text, span)) {
+            if self.tried.len() < MOST && self.tried.iter().all(|known| known.value != tried.value) {
+                self.tried.push(tried);
+            }
+        }
         self.miss_less(&messages);
         let mood = story::mood(&messages);
         if rank(mood) > rank(&self.mood) {
@@ -37,9 +44,10 @@ impl Case {
         let [(message, text)] = messages;
         if self.missing == ["problem"] {
             // They asked for a person first, and say only now what it is about.
-            self.missing = story::missing(messages, &given);
-            if self.missing != ["problem"] {
-                self.ask = ask_of(messages, *message);
+            let missing = story::missing(messages, &given);
+            // "Hurry up" is no greeting and says nothing either: the next message may.
+            if missing != ["problem"] && (!missing.is_empty() || story::carries_a_request(text)) {
+                (self.missing, self.ask) = (missing, ask_of(messages, *message));
             }
         } else {
             self.missing.retain(|slot| !story::is_given(slot, text, &given));
@@ -121,6 +129,26 @@ mod tests {
         case.hear(4, "ok it was TRC20, no wait, BEP20, yesterday");
         assert_eq!(case.missing, ["address"]);
         assert!(facts(&case).contains(&("network", "BEP20", 4)) && !case.text.contains("TRC20"), "{}", case.text);
+    }
+
+    #[test]
+    fn what_says_nothing_is_not_the_matter() {
+        let mut case = case("转人工", Code::Asked, None);
+        for (message, text) in [(3, "快点"), (4, "hurry up")] {
+            case.hear(message, text);
+            assert_eq!(case.missing, ["problem"], "{text}");
+        }
+        case.hear(5, "提现 500 USDT 没到");
+        assert_eq!((case.ask.value.as_str(), case.ask.message), ("提现 500 USDT 没到", 5));
+    }
+
+    #[test]
+    fn the_same_step_said_again_stands_once() {
+        let mut case = case("someone emptied my wallet", Code::Danger, Some("theft"));
+        for message in 3..90 {
+            case.hear(message, "I already reinstalled the app.");
+        }
+        assert_eq!(case.tried.len(), 1);
     }
 
     #[test]

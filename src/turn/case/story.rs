@@ -291,7 +291,7 @@ fn speaks(sentence: &str) -> bool {
 }
 
 /// A sentence of this message asks for something and says what.
-fn carries_a_request(text: &str) -> bool {
+pub(super) fn carries_a_request(text: &str) -> bool {
     clauses(text).into_iter().map(|at| &text[at]).filter(|clause| speaks(clause)).any(|clause| {
         let clause = fold(clause);
         !GENERIC.is_match(&clause) && [&QUESTION, &DEMAND, &REQUEST].iter().any(|rule| rule.is_match(&clause))
