@@ -317,7 +317,18 @@ fn asks_for_a_person(text: &str) -> bool {
         ])
         .expect("constant patterns; this is a bug")
     });
-    ASKS.is_match(text) && !ABOUT.is_match(text)
+    // Only from the beginning: "someone called me" is no wish to be called.
+    static CALLS: LazyLock<RegexSet> = LazyLock::new(|| {
+        RegexSet::new([
+            r"^\W*(请|請|麻烦|麻煩|快点|快點|快|赶紧|趕緊|能不能|可不可以|可以|能|让人|讓人|叫人|你们|你們|现在|現在|马上|馬上|尽快|盡快|直接|\s)*(给我|給我|跟我)?(打|回|拨|撥)(个|個|一个|一個|通)?(电话|電話)(给我|給我|吧|\W|$)",
+            r"(安排|预约|預約|约|約)(个|個|一个|一個|一次)?.{0,4}(电话|電話|通话|通話|视频|視頻)(沟通|溝通|聊|吗|嗎|吧|\W|$)",
+            r"^\W*(能不能|可不可以|可以|能|想|要|我想|我要).{0,4}(视频|視頻)(聊|连线|連線|沟通|溝通)",
+            r"(?i)^\W*((please|pls|plz|can|could|would|will|you|someone|somebody|anyone|have|let|get|your|team|staff|just|kindly|now)\W+)*(call|ring|phone) me\b",
+            r"(?i)\b(schedule|book|arrange|set up)\b.{0,10}\b(phone |video )?call\b( with| for|\W*$| tomorrow| today| at)",
+        ])
+        .expect("constant patterns; this is a bug")
+    });
+    (ASKS.is_match(text) && !ABOUT.is_match(text)) || CALLS.is_match(text)
 }
 
 /// Whether small talk is thanks or a goodbye rather than a greeting: it gets another card.
@@ -377,6 +388,12 @@ mod tests {
             "let me speak with someone, connect me to an agent",
             "get me a human now",
             "别给我机器人",
+            "麻烦尽快给我回个电话",
+            "打电话给我，我在家",
+            "可以约个视频沟通吗",
+            "can someone please call me back",
+            "Ring me now!",
+            "I'd like to book a call for Friday",
         ] {
             assert!(asks_for_a_person(text), "{text}");
         }
@@ -390,6 +407,12 @@ mod tests {
             "真人认证失败怎么办",
             "what are your agents' hours",
             "send money to another person",
+            "有人打电话给我说是客服",
+            "打电话没人接",
+            "视频认证要多久",
+            "they call me every day and ask for a code",
+            "someone called me about my account",
+            "do you call me before a big transfer",
         ] {
             assert!(!asks_for_a_person(text), "{text}");
         }
