@@ -1,7 +1,7 @@
 //! HTML to Markdown: title, headings, lists, paragraphs, tables; what a reader of the page does not see is left out.
 //! Comments are told to the maintainer: they may hold what was meant to stay inside, or orders to a machine.
 
-use std::time::{Duration, Instant};
+mod watch;
 
 use scraper::{ElementRef, Html, Node, Selector};
 
@@ -9,21 +9,6 @@ use super::{Draft, Found, one_line, shortened};
 
 /// Deeper nesting is read as plain text: pages are not that deep, and a made-up one must not exhaust the stack.
 const DEEPEST: usize = 128;
-
-/// Browsers flatten what is nested deeper than this; the parser's work grows with the square of the depth.
-const DEEPEST_PARSED: usize = 512;
-
-/// A page is parsed in beginnings that grow by so much; by less at the start and where it is already deep, since all that is
-/// open may be opened anew with every further tag.
-const STEP_BYTES: usize = 32 << 10;
-const STEEP_STEP_BYTES: usize = 8 << 10;
-const STEEP: usize = 64;
-
-/// The shortest paragraph, `<p>a`, is two nodes in four bytes; a page's frame and its tables' bodies need not be written.
-const SPARE_NODES: usize = 1000;
-
-/// What takes longer is no page: 2 MB of an ordinary one take a fraction of a second.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Elements whose content is no part of the text.
 const LEFT_OUT: [&str; 13] = [
@@ -40,7 +25,7 @@ pub(super) fn read(text: &str) -> Found {
             .push((None, format!("the page has {size} bytes, the limit for one document is {limit}: split it")));
         return found;
     }
-    let page = match parse(text) {
+    let page = match watch::parse(text) {
         Ok(page) => page,
         Err(reason) => {
             found.faults.push((None, reason));
@@ -72,57 +57,6 @@ pub(super) fn read(text: &str) -> Found {
 fn first<'a>(page: &'a Html, selector: &str) -> Option<ElementRef<'a>> {
     let selector = Selector::parse(selector).ok()?;
     page.select(&selector).next()
-}
-
-/// Parses a page that is no bomb. What a page costs cannot be told from its text without parsing it, so the parser itself is
-/// asked, on ever longer beginnings: what is too deep, makes far more elements than it writes (unclosed emphasis is opened
-/// anew in every paragraph), or takes far too long (attributes are compared with each other) is refused while it is small.
-fn parse(text: &str) -> Result<Html, String> {
-    let started = Instant::now();
-    let (mut end, mut deepest) = (0, STEEP);
-    loop {
-        let step = if deepest < STEEP { STEP_BYTES } else { STEEP_STEP_BYTES };
-        end = text.ceil_char_boundary(end + step);
-        let page = Html::parse_document(&text[..end]);
-        let (nodes, depth) = measure(&page);
-        deepest = depth;
-        if deepest > DEEPEST_PARSED {
-            return Err(format!("its elements are nested more than {DEEPEST_PARSED} deep"));
-        }
-        if nodes > end / 2 + SPARE_NODES {
-            return Err(format!("its first {end} bytes open elements {nodes} times: close what you open"));
-        }
-        if end == text.len() {
-            return Ok(page);
-        }
-        if started.elapsed() > PATIENCE {
-            return Err(format!("its first {end} bytes alone take {} s to read", started.elapsed().as_secs()));
-        }
-    }
-}
-
-/// How many nodes a page has, and how deep they stand. Without recursion.
-fn measure(page: &Html) -> (usize, usize) {
-    let mut node = page.tree.root();
-    let (mut nodes, mut depth, mut deepest) = (1, 0, 0);
-    loop {
-        if let Some(child) = node.first_child() {
-            node = child;
-            depth += 1;
-            deepest = deepest.max(depth);
-        } else {
-            loop {
-                if let Some(next) = node.next_sibling() {
-                    node = next;
-                    break;
-                }
-                let Some(parent) = node.parent() else { return (nodes, deepest) };
-                node = parent;
-                depth -= 1;
-            }
-        }
-        nodes += 1;
-    }
 }
 
 /// The comments with their lines, found in the text itself: the parser keeps no places.
@@ -390,6 +324,8 @@ fn tidy_lines(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     #[test]
@@ -444,15 +380,25 @@ the limit --><h1>提现到账</h1><script>alert(1)</script>
                 format!("<p>{}{}", numbered(300, &|at| format!("<b x={at}>")), "<p>a".repeat(200_000)),
                 "close what you open",
             ),
-            (format!("<p {}>a", numbered(200_000, &|at| format!("a{at} "))), "to read"),
+            (format!("<p {}>a", numbered(200_000, &|at| format!("a{at} "))), "attributes"),
+            (format!("</><<p {}>a", numbered(200_000, &|at| format!("a{at}< "))), "attributes"),
+            (numbered(140_000, &|at| format!("<body a{at}>")), "close what you open"),
+            (
+                format!("<p>{}</p>{}", numbered(400, &|at| format!("<b x={at}>")), "<b></b>".repeat(200_000)),
+                "close what you open",
+            ),
+            (format!("<p>{}<p>{}", numbered(2700, &|_| "<b aa>".to_owned()), "<p>a".repeat(4000)), "512 deep"),
         ] {
-            let started = Instant::now();
-            let found = read(&bomb);
-            let begins = &bomb[..40];
-            println!("{begins}… {:.2} s: {:?}", started.elapsed().as_secs_f64(), found.faults);
-            assert!(found.drafts.is_empty(), "{begins} went in");
-            assert!(found.faults[0].1.contains(refused), "{begins}: {:?}", found.faults);
-            assert!(started.elapsed() < Duration::from_secs(30), "{begins}: {:?}", started.elapsed());
+            // Ordinary text in front, as long as it may be, must not lower the guard.
+            for before in [String::new(), "x ".repeat(5000)] {
+                let started = Instant::now();
+                let found = read(&format!("{before}{bomb}"));
+                let begins = format!("{} bytes and {}", before.len(), &bomb[..40]);
+                println!("{begins}… {:.2} s: {:?}", started.elapsed().as_secs_f64(), found.faults);
+                assert!(found.drafts.is_empty(), "{begins} went in");
+                assert!(found.faults[0].1.contains(refused), "{begins}: {:?}", found.faults);
+                assert!(started.elapsed() < Duration::from_secs(30), "{begins}: {:?}", started.elapsed());
+            }
         }
     }
 
