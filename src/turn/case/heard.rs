@@ -45,8 +45,8 @@ impl Case {
         if self.missing == ["problem"] {
             // They asked for a person first, and say only now what it is about.
             let missing = story::missing(messages, &given);
-            // "Hurry up" is no greeting and says nothing either: the next message may.
-            if missing != ["problem"] && (!missing.is_empty() || story::carries_a_request(text)) {
+            // "Quick, please" is no greeting and says nothing either: the next message may.
+            if missing != ["problem"] && story::leaves_matter(text) {
                 (self.missing, self.ask) = (missing, ask_of(messages, *message));
             }
         } else {
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn what_says_nothing_is_not_the_matter() {
         let mut case = case("转人工", Code::Asked, None);
-        for (message, text) in [(3, "快点"), (4, "hurry up")] {
+        for (message, text) in [(3, "快点"), (4, "please, right now")] {
             case.hear(message, text);
             assert_eq!(case.missing, ["problem"], "{text}");
         }

@@ -275,6 +275,12 @@ fn has_matter(text: &str) -> bool {
     if !PERSON.is_match(&text) {
         return text.chars().filter(|c| c.is_alphanumeric()).count() >= 2;
     }
+    leaves_matter(&text)
+}
+
+/// Whether something is left when all is taken away that a request for a person is made of, "quick" and "please" too.
+pub(super) fn leaves_matter(text: &str) -> bool {
+    let text = fold(text);
     let rest = PERSON_ZH.replace_all(&text, "");
     let rest = PERSON_EN.replace_all(&rest, " ");
     let (mut han, mut latin) = (0, 0);
@@ -291,7 +297,7 @@ fn speaks(sentence: &str) -> bool {
 }
 
 /// A sentence of this message asks for something and says what.
-pub(super) fn carries_a_request(text: &str) -> bool {
+fn carries_a_request(text: &str) -> bool {
     clauses(text).into_iter().map(|at| &text[at]).filter(|clause| speaks(clause)).any(|clause| {
         let clause = fold(clause);
         !GENERIC.is_match(&clause) && [&QUESTION, &DEMAND, &REQUEST].iter().any(|rule| rule.is_match(&clause))
