@@ -50,6 +50,8 @@ mod told;
 
 use std::collections::BTreeMap;
 
+pub use phrase_lists::is_chinese_word;
+
 use serde::{Deserialize, Serialize};
 
 /// Text without secrets. Made by [`mask`] and [`mask_document`] only; read back from the store as it was.

@@ -191,6 +191,11 @@ pub(super) fn continues_a_word(text: &[char]) -> Vec<bool> {
     words.iter().flat_map(|word| word.chars().enumerate().map(|(at, _)| at > 0)).collect()
 }
 
+/// Whether a general dictionary has the word, in simplified characters.
+pub fn is_chinese_word(word: &str) -> bool {
+    DICTIONARY.has_word(word)
+}
+
 /// Words of the longest phrase that there is.
 pub(super) const LONGEST_PHRASE: usize = 24;
 

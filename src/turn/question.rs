@@ -7,8 +7,10 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::spelling::Spelling;
 use crate::{
     error::{Error, Result},
+    index::keywords,
     safety::{Masked, incoming::Incoming},
     words::Lang,
 };
@@ -35,6 +37,9 @@ pub struct Question {
     pub spoken: Spoken,
     /// What is searched for: the text, with the last question before it where it leans on that.
     pub search: String,
+    /// The same with traditional characters simplified and misspelt words mended, as far as the knowledge's words are
+    /// known; see [`Question::spell`].
+    pub spelt: String,
     /// Whether `search` carries something over from the conversation.
     pub carried: bool,
 }
@@ -62,6 +67,19 @@ impl Question {
         Ok(Incoming::new(text.trim()))
     }
 
+    /// The question without what it carries over.
+    pub fn alone(&self) -> Self {
+        let search = self.text.as_str().to_owned();
+        Question { spelt: keywords::simplified(&search), search, carried: false, ..self.clone() }
+    }
+
+    /// Mends misspelt words with those of the knowledge.
+    pub fn spell(&mut self, spelling: &Spelling, is_word: impl Fn(&str) -> bool) {
+        if let Some(mended) = spelling.mend(&self.search, is_word) {
+            self.spelt = mended;
+        }
+    }
+
     /// Understands `text` in the light of the customer's earlier questions, oldest first.
     pub fn understand(text: Masked, earlier: &[&Masked], conversation_lang: Option<Lang>) -> Self {
         let spoken = spoken(text.as_str());
@@ -80,7 +98,8 @@ impl Question {
             carried = true;
             leans = leans_on_past(before.as_str());
         }
-        Question { text, lang, spoken, search, carried }
+        let spelt = keywords::simplified(&search);
+        Question { text, lang, spoken, search, spelt, carried }
     }
 }
 

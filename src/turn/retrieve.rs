@@ -296,12 +296,12 @@ impl Shelf {
             }
         };
         // None of the searches needs another's outcome: together they take as long as the longest.
-        let [zh, en] = Lang::ALL.map(|lang| self.terms(lang, &question.search, &filter));
+        let [zh, en] = Lang::ALL.map(|lang| self.terms(lang, &question.spelt, &filter));
         let (dense, zh, en) = try_join3(dense, zh, en).await?;
         let terms = [zh, en].concat();
         let ranked = rank(&dense, &terms);
-        let query = self.statistics.frequencies.query(question.lang, &question.search);
-        let unknown = self.statistics.frequencies.unknown_share(question.lang, &question.search);
+        let query = self.statistics.frequencies.query(question.lang, &question.spelt);
+        let unknown = self.statistics.frequencies.unknown_share(question.lang, &question.spelt);
         let features = features(&ranked, &query, unknown);
         let candidates = ranked
             .documents

@@ -7,7 +7,7 @@ use std::{
 
 use jiff::civil::Date;
 
-use super::{judge::Judge, phrases, retrieve::Retrieved};
+use super::{judge::Judge, phrases, retrieve::Retrieved, spelling::Spelling};
 use crate::{
     error::Result,
     index::{Index, statistics::Statistics},
@@ -23,6 +23,7 @@ pub struct Shelf {
     pub judge: Judge,
     pub(super) index: Index,
     pub(super) statistics: Statistics,
+    pub(super) spelling: Arc<Spelling>,
     documents: HashMap<String, BTreeMap<Lang, Arc<Document>>>,
 }
 
@@ -36,11 +37,13 @@ impl Shelf {
         statistics: Statistics,
         judge: Judge,
     ) -> Self {
+        let spelling =
+            Arc::new(Spelling::of(documents.iter().map(|document| [document.title.as_str(), document.body.as_str()])));
         let mut by_id: HashMap<String, BTreeMap<Lang, Arc<Document>>> = HashMap::new();
         for document in documents {
             by_id.entry(document.id.clone()).or_default().insert(document.lang, Arc::new(document));
         }
-        Shelf { generation, judge, index: index.pinned(), statistics, documents: by_id }
+        Shelf { generation, judge, index: index.pinned(), statistics, spelling, documents: by_id }
     }
 
     /// The same knowledge with another judge.
@@ -50,6 +53,7 @@ impl Shelf {
             judge,
             index: self.index.clone(),
             statistics: self.statistics.clone(),
+            spelling: self.spelling.clone(),
             documents: self.documents.clone(),
         }
     }
