@@ -84,13 +84,14 @@ impl Deskhand {
         } else {
             None
         };
+        let shared = Models::from_env()?.cache().join("vectors");
         let guard = match &embedder {
-            Some(embedder) => Guard::fit(embedder, Some(data)).await?,
+            // Beside the models: it follows from them and the examples alone, and every data folder has the same.
+            Some(embedder) => Guard::fit(embedder, Some(&shared)).await?,
             None => Guard::rules_only(),
         };
         let opened = open_index(data, &settings, embedder.as_ref()).await?;
-        let vectors =
-            if wanted.shared_vectors { Models::from_env()?.cache().join("vectors") } else { data.join("vectors") };
+        let vectors = if wanted.shared_vectors { shared } else { data.join("vectors") };
         let bot = Bot::new(store.clone(), embedder.clone(), generator, guard, policy(&settings));
         let deskhand = Deskhand {
             settings,

@@ -8,13 +8,17 @@ mod features;
 
 mod signs;
 
+pub mod wordings;
+
 use std::{path::Path, sync::LazyLock};
 
-use regex::RegexSet;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use self::features::{Features, Scales};
+use self::{
+    features::{Features, Scales},
+    wordings::{asks_for_a_person, chat},
+};
 use super::logistic::{Softmax, SparseRow};
 use crate::{
     error::{Error, Result},
@@ -164,6 +168,11 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// Whether a rule settled it: nothing outweighs that.
+    pub fn is_ruled(&self) -> bool {
+        self.probability >= 1.0
+    }
+
     /// Whether the danger is so plain that its card is sent even where a document would answer.
     pub fn outweighs_an_answer(&self) -> bool {
         self.class.situation().is_some() && self.probability >= THRESHOLDS.danger_sure
@@ -193,8 +202,7 @@ impl Guard {
             .await
             .map_err(|_| Error::Stopped("fitting the guard"))?;
         if let Some(path) = path {
-            let kept = serde_json::to_vec(&fitted).unwrap_or_default();
-            if let Err(error) = std::fs::write(&path, kept) {
+            if let Err(error) = keep(&fitted, &path) {
                 tracing::warn!(%error, "the guard's fit could not be kept; it is made anew at the next start");
             }
         }
@@ -208,6 +216,9 @@ impl Guard {
             return sure(Class::LeakedKey);
         }
         let plain = text.as_str();
+        if chat(plain).is_some() {
+            return sure(Class::SmallTalk);
+        }
         if asks_for_a_person(plain) {
             return sure(Class::Human);
         }
@@ -253,6 +264,16 @@ impl Fitted {
     }
 }
 
+/// Writes a fit beside its place and moves it there: another process never reads half of one.
+fn keep(fitted: &Fitted, path: &Path) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let part = path.with_extension(format!("{}.part", std::process::id()));
+    std::fs::write(&part, serde_json::to_vec(fitted)?)?;
+    std::fs::rename(&part, path)
+}
+
 /// The file of a fit: named after all that it follows from.
 fn kept_name(fingerprint: &str) -> String {
     let mut hash = Sha256::new();
@@ -293,56 +314,6 @@ fn danger(probabilities: &[f64]) -> f64 {
     dangers.map(|class| probabilities[class as usize]).sum()
 }
 
-/// Whether the message asks for a person, in one of the wordings that leave no doubt.
-fn asks_for_a_person(text: &str) -> bool {
-    static ASKS: LazyLock<RegexSet> = LazyLock::new(|| {
-        RegexSet::new([
-            r"[转轉找要叫接换換连連联聯]\s*(接|系|繫|个|個|一个|一下|到|你们|你們|下)?\s*(人工|真人|活人|客服人员|客服人員)",
-            r"^\s*(请|請|给我|給我|我要)?\s*(人工|真人|活人)(客服|服务|服務|座席|坐席)?\s*[!！。.?？~～]*\s*$",
-            r"(人工|真人|活人)(客服|服务|服務|坐席|座席)?(呢|在吗|在嗎|在不在|在哪|有没有|有沒有)",
-            r"(有没有|有沒有|能不能|可不可以).{0,6}(真人|活人|人工)",
-            r"(跟|和|同|与).{0,4}(真人|活人|人工|客服).{0,4}(说|說|聊|讲|講|沟通|溝通|谈|談)",
-            r"(不要|不想|别|別).{0,6}(机器人|機器人)",
-            r"(?i)\b(talk|speak|chat|connect|transfer|put|get|pass|hand|switch|escalate)\b.{0,30}\b(human|person|agent|representative|rep|operator|someone real|real (one|person)|staff|supervisor|manager|advisor|adviser)\b",
-            r"(?i)^\W*(a\s+)?(real\s+|live\s+)?(human|agent|representative|operator|person|rep)(\s+(now|please|pls|plz))?\W*$",
-            r"(?i)\b(human|live|real)\s+(agent|support|person|being|operator|rep(resentative)?)\b.{0,12}(please|pls|plz|now|asap|!|$)",
-            r"(?i)\b(want|need|give me|get me)\b.{0,16}\b(a |an |the )?(real |live |actual )?(human|person|agent|representative|operator)\b",
-        ])
-        .expect("constant patterns; this is a bug")
-    });
-    static ABOUT: LazyLock<RegexSet> = LazyLock::new(|| {
-        RegexSet::new([
-            r"邮箱|郵箱|电话|電話|号码|號碼|几点|幾點|上班|工作时间|工作時間|时间是|人工(审核|審核|费|費)|真人(认证|認證|识别)",
-            r"(?i)\b(hours|e-?mail address|phone number|what time|opening)\b",
-        ])
-        .expect("constant patterns; this is a bug")
-    });
-    // Only from the beginning: "someone called me" is no wish to be called.
-    static CALLS: LazyLock<RegexSet> = LazyLock::new(|| {
-        RegexSet::new([
-            r"^\W*(请|請|麻烦|麻煩|快点|快點|快|赶紧|趕緊|能不能|可不可以|可以|能|让人|讓人|叫人|你们|你們|现在|現在|马上|馬上|尽快|盡快|直接|\s)*(给我|給我|跟我)?(打|回|拨|撥)(个|個|一个|一個|通)?(电话|電話)(给我|給我|吧|\W|$)",
-            r"(安排|预约|預約|约|約)(个|個|一个|一個|一次)?.{0,4}(电话|電話|通话|通話|视频|視頻)(沟通|溝通|聊|吗|嗎|吧|\W|$)",
-            r"^\W*(能不能|可不可以|可以|能|想|要|我想|我要).{0,4}(视频|視頻)(聊|连线|連線|沟通|溝通)",
-            r"(?i)^\W*((please|pls|plz|can|could|would|will|you|someone|somebody|anyone|have|let|get|your|team|staff|just|kindly|now)\W+)*(call|ring|phone) me\b",
-            r"(?i)\b(schedule|book|arrange|set up)\b.{0,10}\b(phone |video )?call\b( with| for|\W*$| tomorrow| today| at)",
-        ])
-        .expect("constant patterns; this is a bug")
-    });
-    (ASKS.is_match(text) && !ABOUT.is_match(text)) || CALLS.is_match(text)
-}
-
-/// Whether small talk is thanks or a goodbye rather than a greeting: it gets another card.
-pub fn says_thanks(text: &str) -> bool {
-    static THANKS: LazyLock<RegexSet> = LazyLock::new(|| {
-        RegexSet::new([
-            r"谢|謝|多谢|感恩|辛苦了|再见|再見|拜拜|好的|明白了|知道了|收到",
-            r"(?i)\b(thanks?|thx|ty|cheers|appreciate|bye|goodbye|great|perfect|got it|that helped|solved|ok(ay)?)\b",
-        ])
-        .expect("constant patterns; this is a bug")
-    });
-    THANKS.is_match(text)
-}
-
 /// Reads examples, one JSON object per line.
 pub fn examples(lines: &str) -> Result<Vec<Example>> {
     lines
@@ -360,63 +331,6 @@ pub fn examples(lines: &str) -> Result<Vec<Example>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn thanks_are_told_from_greetings() {
-        for text in ["thanks, that helped", "谢谢啦", "ok great", "明白了 辛苦"] {
-            assert!(says_thanks(text), "{text}");
-        }
-        for text in ["hello", "你好", "are you a bot"] {
-            assert!(!says_thanks(text), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_person_asked_for_plainly_is_heard() {
-        for text in [
-            "转人工",
-            "轉人工",
-            "人工",
-            "我要找人工客服",
-            "请帮我转接人工",
-            "能不能找个真人",
-            "有活人吗 叫活人出来",
-            "我要跟真人说",
-            "agent",
-            "human please",
-            "I want to talk to a real person",
-            "let me speak with someone, connect me to an agent",
-            "get me a human now",
-            "别给我机器人",
-            "麻烦尽快给我回个电话",
-            "打电话给我，我在家",
-            "可以约个视频沟通吗",
-            "can someone please call me back",
-            "Ring me now!",
-            "I'd like to book a call for Friday",
-        ] {
-            assert!(asks_for_a_person(text), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_question_about_people_is_not_a_call_for_one() {
-        for text in [
-            "人工客服邮箱多少",
-            "人工审核要多久",
-            "真人认证失败怎么办",
-            "what are your agents' hours",
-            "send money to another person",
-            "有人打电话给我说是客服",
-            "打电话没人接",
-            "视频认证要多久",
-            "they call me every day and ask for a code",
-            "someone called me about my account",
-            "do you call me before a big transfer",
-        ] {
-            assert!(!asks_for_a_person(text), "{text}");
-        }
-    }
 
     #[test]
     fn every_class_has_examples_and_a_place() {

@@ -56,7 +56,10 @@ use tokio::sync::mpsc::UnboundedSender;
 pub use self::policy::Policy;
 use self::{
     asked::{Asked, Choice, From},
-    guard::{Class, Finding, Guard},
+    guard::{
+        Class, Finding, Guard,
+        wordings::{self, Chat},
+    },
     judge::Verdict,
     question::{Question, Spoken},
     reply::{Code, Outcome, Reply, Sentence, Step},
@@ -364,9 +367,9 @@ impl<'a> Turn<'a> {
             Class::Account => self.hand_off(Code::Account, None).await?,
             Class::Injection => self.card("injection", Code::Injection)?,
             // A greeting in front of a question that we can answer is no small talk.
-            Class::SmallTalk if verdict != Verdict::Answer => {
-                let thanks = guard::says_thanks(self.question.text.as_str());
-                self.card(if thanks { "thanks" } else { "small_talk" }, Code::SmallTalk)?
+            Class::SmallTalk if verdict != Verdict::Answer || finding.is_some_and(|finding| finding.is_ruled()) => {
+                let chat = wordings::chat(self.question.text.as_str()).unwrap_or(Chat::Greeting);
+                self.card(chat.card(), Code::SmallTalk)?
             }
             Class::OffTopic if verdict != Verdict::Answer => self.card("off_topic", Code::OffTopic)?,
             _ => match self.question.spoken {

@@ -84,6 +84,10 @@ impl Question {
     pub fn understand(text: Masked, earlier: &[&Masked], conversation_lang: Option<Lang>) -> Self {
         let spoken = spoken(text.as_str());
         let lang = match spoken {
+            // One word, such as "ok" or "thanks", is no change of language.
+            Spoken::Ours(Lang::En) if text.as_str().split_whitespace().count() == 1 => {
+                conversation_lang.unwrap_or(Lang::En)
+            }
             Spoken::Ours(lang) => lang,
             Spoken::Other | Spoken::NoWords => conversation_lang.unwrap_or(Lang::En),
         };
