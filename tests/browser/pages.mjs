@@ -76,8 +76,9 @@ async function tab(path) {
     const press = { key: name, code: name, windowsVirtualKeyCode: code, text };
     for (const type of ["keyDown", "keyUp"]) await order("Input.dispatchKeyEvent", { type, ...press }, sessionId);
   };
+  const resize = (width, height) => order("Emulation.setDeviceMetricsOverride", { width, height, deviceScaleFactor: 1, mobile: false }, sessionId);
   await go();
-  return { run, until, go, type, key };
+  return { run, until, go, type, key, resize };
 }
 
 const CHAT = 'document.querySelector("deskhand-chat").shadowRoot';
@@ -85,9 +86,16 @@ const press = (element) => `${element}.click()`;
 const write = (element, text) => `${element}.value = ${JSON.stringify(text)}`;
 const all = (root, selector) => `[...${root}.querySelectorAll(${JSON.stringify(selector)})]`;
 
+/** What scrolls is inside: the page itself has nothing below its end. */
+const FITS = "document.documentElement.scrollHeight <= innerHeight && document.documentElement.scrollWidth <= innerWidth";
+
 async function visit() {
   const chat = await tab("/");
   await chat.until("the chat greets", `${CHAT}.querySelector(".bubble.bot")`);
+  await chat.resize(1280, 800);
+  await chat.until("the chat fits a laptop's window", FITS);
+  await chat.resize(390, 844);
+  await chat.until("and a phone's", FITS);
   await chat.run(write(`${CHAT}.querySelector("textarea")`, "<b>How</b> do I withdraw?"));
   await chat.run(press(`${CHAT}.querySelector(".send")`));
   await chat.until("a first visit's question is stored", 'localStorage.getItem(`deskhand:${location.origin}`)?.length > 30');
@@ -107,6 +115,10 @@ async function visit() {
   // The one refusal that was asked for.
   assert.match(problems.pop() ?? "", /401/);
   await desk.until("the queue has the ticket", `document.querySelector('[data-number="${ticket}"]')`);
+  // A hidden line below a queue longer than the window once made the page as long as the queue.
+  await desk.resize(1280, 200);
+  await desk.until("a long queue scrolls, not the page", `document.querySelector("aside").scrollHeight > 200 && ${FITS}`);
+  await desk.resize(1280, 800);
   await desk.run(press(`document.querySelector('[data-number="${ticket}"]')`));
   await desk.until("the case opens", 'document.querySelector(".case .ask")');
   await desk.run(write('document.querySelector(".answer textarea")', "Hello <img src=x onerror=alert(1)>"));
