@@ -125,6 +125,7 @@ async function visit() {
   await desk.run(press('document.querySelector(".answer .main")'));
   await chat.until("the reply arrives in the chat, as text", `${CHAT}.querySelector(".bubble.agent")?.textContent.includes("<img src=x")`);
   assert.equal(await chat.run(`${all(CHAT, "img, i, b")}.length`), 0, "what was said became markup");
+  await left(chat, desk, ticket);
   const say = async (text) => {
     await chat.run(write(`${CHAT}.querySelector("textarea")`, text));
     await chat.run(press(`${CHAT}.querySelector(".send")`));
@@ -134,7 +135,7 @@ async function visit() {
   await say("and the rest: local cash decline chuckle chase cement");
   await chat.until("the first part vanishes from the open chat", `${all(CHAT, ".bubble.customer")}.some((said) => said.textContent.includes("the first part is [seed phrase 1]")) && !${CHAT}.querySelector(".log").textContent.includes("wisdom")`);
   await desk.until("and from the open desk", '!document.body.textContent.includes("wisdom") && document.querySelector(".transcript").textContent.includes("[seed phrase 1]")');
-  assert.equal(await chat.run(`${all(CHAT, ".bubble.agent")}.length`), 1, "what was said before is there once");
+  assert.equal(await chat.run(`${all(CHAT, ".bubble.agent")}.length`), 2, "what was said before is there once");
   assert.equal(await chat.run(`${all(CHAT, ".bubble.customer")}.filter((said) => said.textContent.includes("and the rest")).length`), 1);
   await say("call me: 13812345678");
   await chat.until("a phone number is masked", `${CHAT}.querySelector(".log").textContent.includes("[phone 1]")`);
@@ -147,6 +148,26 @@ async function visit() {
   await close();
   await chat.until("the customer reads that this is closed too", `!/T-/.test(${CHAT}.querySelector(".status").textContent)`);
   assert.deepEqual(problems, [], "the browser's console has errors");
+}
+
+/** A new chat leaves the case open: the page says so, keeps a way back, and shows there when an agent has replied. */
+async function left(chat, desk, ticket) {
+  const back = `${CHAT}.querySelector(".backs button")`;
+  const again = async () => {
+    await chat.run(press(`${CHAT}.querySelector("header button:last-child")`));
+    await chat.until("the dialog says whose case is open", `${CHAT}.querySelector("dialog p").textContent.includes("${ticket}")`);
+    await chat.run(press(`${CHAT}.querySelector("dialog .send")`));
+  };
+  await again();
+  await chat.until("a new chat is empty, with a way back", `${all(CHAT, ".bubble")}.length === 1 && ${back}.textContent === "‹ Back to ${ticket}"`);
+  await chat.go();
+  await chat.until("a reload keeps it", back);
+  await desk.run(write('document.querySelector(".answer textarea")', "Are you still there?"));
+  await desk.run(press('document.querySelector(".answer .main")'));
+  await chat.until("it shows a reply", `${back}.textContent.includes("New reply")`);
+  await chat.run(press(back));
+  await chat.until("the way back leads to the reply", `${all(CHAT, ".bubble.agent")}.at(-1).textContent.includes("still there")`);
+  assert.ok(await chat.run(`${CHAT}.querySelector(".backs").hidden && /${ticket}/.test(${CHAT}.querySelector(".status").textContent)`));
 }
 
 const ADDRESS = "0x52908400098527886E0F7030069857D2E4169EE7";

@@ -40,12 +40,13 @@ export function documentUrl(server, { document, revision, lang }) {
   return `${server}/v1/documents/${encodeURIComponent(document)}?${query}`;
 }
 
-/** localStorage, or nothing where the browser refuses it. */
+/** localStorage; where the browser refuses it, this page's own memory. */
+const spare = new Map();
 export const memory = {
   get(key) {
-    try { return localStorage.getItem(key); } catch { return null; }
+    try { return localStorage.getItem(key); } catch { return spare.get(key) ?? null; }
   },
   set(key, value) {
-    try { value === null ? localStorage.removeItem(key) : localStorage.setItem(key, value); } catch { /* private mode */ }
+    try { value === null ? localStorage.removeItem(key) : localStorage.setItem(key, value); } catch { spare.set(key, value); }
   },
 };

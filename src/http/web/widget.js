@@ -4,8 +4,10 @@
 // What the customer types is shown at once and sent in order, each with a key, so that trying again never says it twice. What
 // comes back arrives as numbered events: after a lost connection or a reload the page reads on where it was.
 
-import { clock, documentUrl, h, memory, randomKey, revisionDay } from "./dom.js";
-import { closeForms, factsForm } from "./facts.js";
+import { h, memory, randomKey } from "./dom.js";
+import { bubble, entryNode } from "./entry.js";
+import { closeForms } from "./facts.js";
+import { Left, backButtons } from "./kept.js";
 import { markdown } from "./markdown.js";
 import { WORDS, langOf } from "./words.js";
 
@@ -18,6 +20,8 @@ const EVENTS = ["message", "replaced", "step", "sentence", "answer", "offer", "h
 const SLOW_MS = 12000;
 /** A message that cannot be sent is tried again for so long. */
 const LIMIT_SENDING_MS = 60000;
+/** How often we look into the conversations that the customer has left. */
+const LOOK_MS = 20000;
 /** Statuses that may be others a moment later. */
 const PASSING = [408, 429, 500, 502, 503, 504];
 /** What stands for a secret in a stored message, such as "[seed phrase 1]". */
@@ -34,17 +38,21 @@ class DeskhandChat extends HTMLElement {
     this.store = `deskhand:${this.server || location.origin}`;
     this.language = memory.get(`${this.store}:lang`) || langOf(this.getAttribute("lang") || navigator.language);
     this.conversation = memory.get(this.store);
+    this.left = new Left(`${this.store}:left`);
     this.attachShadow({ mode: "open" }).adoptedStyleSheets = [STYLE];
     if (memory.get(`${this.store}:large`)) this.setAttribute("large", "");
     this.reset();
     this.build();
     this.resume();
+    this.lookTimer = setInterval(() => document.hidden || this.lookBack(), LOOK_MS);
+    this.lookBack();
   }
 
   disconnectedCallback() {
     this.events?.close();
     clearTimeout(this.retryTimer);
     clearTimeout(this.slowTimer);
+    clearInterval(this.lookTimer);
   }
 
   reset() {
@@ -88,6 +96,7 @@ class DeskhandChat extends HTMLElement {
     const button = (name, label, act, more = {}) => h("button", { type: "button", class: name, onclick: act, ...more }, label);
     this.person = button("person", t.person, () => this.send(this.words.person, "person"));
     this.fresh = button("small", t.again, () => this.again());
+    this.backs = h("nav", { class: "backs", "aria-label": t.left, "aria-live": "polite" });
     this.shadowRoot.replaceChildren(
       h("section", { class: "chat", lang: this.language === "zh" ? "zh-Hans" : "en", "aria-label": t.title },
         h("header", {},
@@ -97,11 +106,12 @@ class DeskhandChat extends HTMLElement {
           }),
           button("small switch", t.switch, () => this.speak(this.language === "zh" ? "en" : "zh"), { lang: this.language === "zh" ? "en" : "zh-Hans" }),
           this.fresh),
+        this.backs,
         h("p", { class: "safety" }, t.safety),
         this.log, this.hint,
         h("form", { class: "say", onsubmit: (event) => { event.preventDefault(); this.submit(); } },
           this.input, h("button", { type: "submit", class: "send" }, t.send), this.person)));
-    this.log.append(this.bubble("bot", h("p", {}, t.hello)));
+    this.log.append(bubble("bot", t, h("p", {}, t.hello)));
     for (const entry of this.history) this.draw(entry);
     if (this.draft) this.log.append(this.draft.node);
     this.sizes?.disconnect();
@@ -111,6 +121,7 @@ class DeskhandChat extends HTMLElement {
     this.toEnd();
     this.grow();
     this.showStatus();
+    this.showLeft();
     this.showHint(this.waiting);
   }
 
@@ -149,6 +160,18 @@ class DeskhandChat extends HTMLElement {
     this.fresh.hidden = this.history.length === 0;
   }
 
+  /** The ways back to the conversations that were left; drawn anew only when they change, so that nothing is read out twice. */
+  showLeft() {
+    const { list } = this.left;
+    const state = JSON.stringify(list);
+    if (this.backs.dataset.state === state) return;
+    const focused = this.shadowRoot.activeElement?.dataset.id;
+    this.backs.dataset.state = state;
+    this.backs.hidden = list.length === 0;
+    this.backs.replaceChildren(...backButtons(list, this.words, (id) => this.back(id)));
+    if (focused) this.backs.querySelector(`[data-id="${CSS.escape(focused)}"]`)?.focus();
+  }
+
   /** Says that a reply is under way, or that none is. */
   showHint(on) {
     if (on && this.waiting && this.hint.firstChild) return;
@@ -166,12 +189,6 @@ class DeskhandChat extends HTMLElement {
   toEnd() {
     this.log.scrollTop = this.log.scrollHeight;
     this.atEnd = true;
-  }
-
-  bubble(from, ...content) {
-    const name = { customer: this.words.you, bot: this.words.bot, agent: this.words.agent }[from];
-    // Colour and side tell a reader who looks; one who listens needs the word.
-    return h("article", { class: `bubble ${from}` }, h("span", { class: from === "customer" ? "who unseen" : "who" }, name), ...content);
   }
 
   /** Remembers an entry, so that it can be drawn again in the other language, and draws it. */
@@ -203,40 +220,10 @@ class DeskhandChat extends HTMLElement {
   }
 
   node(entry) {
-    const t = this.words;
-    if (entry.from === "system") {
-      const text = { joined: `${entry.agent || t.agent} ${t.joined}`, closed: t.closed, handed_back: t.handedBack, failed: t.failedTurn }[entry.text];
-      return h("p", { class: "system" }, text || entry.text);
-    }
-    if (entry.from === "bot" && entry.reply) return this.replyNode(entry);
-    if (entry.from === "agent") return this.agentNode(entry);
-    const node = this.bubble(entry.from, h("p", { class: "plain", dir: "auto" }, entry.text));
-    if (entry.at) node.append(h("time", {}, clock(entry.at, this.language)));
-    node.classList.toggle("sending", Boolean(entry.sending));
-    if (entry.masked) node.append(h("p", { class: "note" }, t.hidden));
-    if (entry.failed) node.append(this.failure(entry));
-    return node;
-  }
-
-  agentNode(entry) {
-    const node = this.bubble("agent", h("div", { class: "text", dir: "auto" }, markdown(entry.text, this.server)));
-    if (entry.agent) node.firstChild.textContent = `${this.words.agent} · ${entry.agent}`;
-    if (entry.at) node.append(h("time", {}, clock(entry.at, this.language)));
-    return node;
-  }
-
-  /** Why a message was not sent, and what the customer can do. */
-  failure(entry) {
-    const t = this.words;
-    const edit = () => {
-      this.drop(entry);
-      this.input.value = entry.text;
-      this.grow();
-      this.input.focus();
-    };
-    const button = entry.failed === "tooLong" ? h("button", { type: "button", class: "small", onclick: edit }, t.edit)
-      : h("button", { type: "button", class: "small", onclick: () => this.post(entry) }, t.retry);
-    return h("p", { class: "note", role: "alert" }, `${t.failed} ${t.failure[entry.failed]} `, button);
+    return entryNode(entry, {
+      t: this.words, language: this.language, server: this.server, send: (text, choice) => this.send(text, choice),
+      retry: () => this.post(entry), edit: () => this.edit(entry),
+    });
   }
 
   redraw(entry) {
@@ -244,54 +231,6 @@ class DeskhandChat extends HTMLElement {
     entry.node.replaceWith(node);
     entry.node = node;
     if (this.atEnd) this.toEnd();
-  }
-
-  replyNode(entry) {
-    const { reply } = entry;
-    const t = this.words;
-    const lang = reply.lang === "zh" ? "zh-Hans" : "en";
-    const node = this.bubble("bot", h("div", { class: "text", lang }, markdown(reply.text, this.server)));
-    if (reply.outcome === "handoff") {
-      node.classList.add("handoff");
-      node.classList.toggle("danger", reply.reason?.code === "danger");
-      if (reply.ticket && !reply.text.includes(reply.ticket)) node.append(h("p", { class: "ticket" }, `${t.caseNumber} ${reply.ticket}`));
-    }
-    const partial = ["verbatim", "composed"].includes(reply.mode) && reply.citations?.find((citation) => citation.whole === false);
-    if (partial) node.append(h("p", { class: "rest" }, this.link(partial, t.rest)));
-    if (reply.citations?.length) node.append(this.sources(reply));
-    if (reply.outcome === "offer" && reply.offers?.length) node.append(this.chips(reply.offers));
-    if (reply.asks?.length) node.append(factsForm(reply, entry.facts ||= {}, t, (text) => this.send(text)));
-    return node;
-  }
-
-  chips(offers) {
-    const t = this.words;
-    const chip = (label, choice, kind = "") =>
-      h("button", { type: "button", class: `chip ${kind}`, dir: "auto", onclick: () => this.send(label, choice) }, label);
-    return h("div", { class: "chips", role: "group", "aria-label": t.offers },
-      offers.map((offer) => chip(offer.title, { document: offer.document }, "offer")), chip(t.none, "none"), chip(t.person, "person"));
-  }
-
-  sources(reply) {
-    const [first, ...others] = reply.citations;
-    const more = others.length > 0 ? ` +${others.length}` : "";
-    return h("details", {},
-      h("summary", {}, `${this.words.sources}: ${first.title}${more}`),
-      reply.citations.map((citation) => this.citation(citation, reply.lang)));
-  }
-
-  citation(citation, replyLang) {
-    const t = this.words;
-    const day = revisionDay(citation.revision);
-    const about = [day && `${t.revised} ${day}`, citation.lang !== replyLang && t.otherLang[citation.lang]].filter(Boolean);
-    return h("div", { class: "source", lang: citation.lang === "zh" ? "zh-Hans" : "en" },
-      h("strong", {}, citation.title), about.length > 0 && h("span", { class: "note" }, ` ${about.join(" · ")}`),
-      h("blockquote", { dir: "auto" }, citation.quote),
-      this.link(citation, t.open));
-  }
-
-  link(citation, label) {
-    return h("a", { href: documentUrl(this.server, citation), target: "_blank", rel: "noopener" }, label);
   }
 
   // What the customer does.
@@ -302,6 +241,14 @@ class DeskhandChat extends HTMLElement {
     this.input.value = "";
     this.grow();
     this.send(text);
+    this.input.focus();
+  }
+
+  /** Takes a message that was refused back into the box. */
+  edit(entry) {
+    this.drop(entry);
+    this.input.value = entry.text;
+    this.grow();
     this.input.focus();
   }
 
@@ -344,9 +291,10 @@ class DeskhandChat extends HTMLElement {
   /** Sends once. Nothing when it is stored, else why not (a word of `failure`), and whether trying again may help. */
   async attempt(entry) {
     try {
-      if (!this.conversation) await this.start();
+      if (!this.conversation) await this.start(entry);
+      const { conversation } = this;
       const body = JSON.stringify({ text: entry.text, choice: entry.choice });
-      const path = `/v1/conversations/${this.conversation}/messages`;
+      const path = `/v1/conversations/${conversation}/messages`;
       const response = await this.fetch(path, { method: "POST", body, headers: { "idempotency-key": entry.key } });
       if (response.ok) {
         entry.message = (await response.json()).message;
@@ -354,7 +302,7 @@ class DeskhandChat extends HTMLElement {
       }
       if (response.status === 404 && !entry.choice?.document) {
         // The server has forgotten the conversation: what was said begins another.
-        this.forget();
+        if (this.conversation === conversation) this.forget();
         return { why: "ours", passing: true };
       }
       const why = { 413: "tooLong", 422: "tooLong", 429: "tooMany", 503: "tooMany" }[response.status] || "ours";
@@ -378,12 +326,15 @@ class DeskhandChat extends HTMLElement {
     this.showHint(false);
   }
 
-  async start() {
+  async start(entry) {
     const customer = this.getAttribute("customer") || undefined;
     const body = JSON.stringify({ lang: this.language, channel: "web", customer });
     const response = await this.fetch("/v1/conversations", { method: "POST", body });
     if (!response.ok) throw new Error(`HTTP ${response.status}`);
-    this.conversation = (await response.json()).id;
+    const { id } = await response.json();
+    // The customer has moved on to another conversation meanwhile; nothing has been said in this one.
+    if (!this.history.includes(entry)) throw new Error("left");
+    this.conversation = id;
     memory.set(this.store, this.conversation);
     this.listen();
   }
@@ -405,7 +356,7 @@ class DeskhandChat extends HTMLElement {
       if (begin) this.begin();
     };
     const dialog = h("dialog", { "aria-label": t.again, onclose: () => dialog.remove() },
-      h("p", {}, t.againAsk),
+      h("p", {}, this.ticket ? t.againCase.replaceAll("{ticket}", this.ticket) : t.againAsk),
       h("div", {},
         h("button", { type: "button", onclick: () => close(false) }, t.stay),
         h("button", { type: "button", class: "send", onclick: () => close(true) }, t.again)));
@@ -413,12 +364,44 @@ class DeskhandChat extends HTMLElement {
     dialog.showModal();
   }
 
+  /** A new conversation. One whose case is with a person stays in reach: the reply comes into it, and nowhere else. */
   begin() {
+    this.left.list = this.left.list.filter((one) => one.ticket);
+    if (this.ticket) this.setAside();
+    this.move(null);
+  }
+
+  /** Back to a conversation that was left; the one on the screen stays in reach in its turn. */
+  back(id) {
+    this.left.drop(id);
+    if (this.conversation) this.setAside();
+    this.move(id);
+  }
+
+  setAside() {
+    const agents = this.history.filter((entry) => entry.from === "agent").length;
+    this.left.put({ id: this.conversation, ticket: this.ticket, agents, sign: null });
+  }
+
+  move(conversation) {
     this.forget();
     this.reset();
+    this.conversation = conversation;
+    memory.set(this.store, conversation);
     this.showHint(false);
     this.build();
+    this.resume();
     this.input.focus();
+  }
+
+  async lookBack() {
+    await this.left.look(async (id) => {
+      const response = await this.fetch(`/v1/conversations/${id}/messages`);
+      if (response.status === 404) return null;
+      if (!response.ok) throw new Error(`HTTP ${response.status}`);
+      return response.json();
+    });
+    this.showLeft();
   }
 
   fetch(path, options = {}) {
@@ -441,6 +424,7 @@ class DeskhandChat extends HTMLElement {
       this.setOffline(false);
       this.listen();
     } catch {
+      if (this.conversation !== conversation) return;
       this.setOffline(true);
       this.later(() => this.resume());
     }
@@ -529,7 +513,7 @@ class DeskhandChat extends HTMLElement {
       const unsent = this.history.filter((entry) => entry.from === "customer" && (entry.sending || entry.failed) && !stored.has(entry.message));
       this.history = [];
       this.pending = unsent;
-      this.log.replaceChildren(this.bubble("bot", h("p", {}, this.words.hello)));
+      this.log.replaceChildren(bubble("bot", this.words, h("p", {}, this.words.hello)));
       this.restore(found);
       for (const entry of unsent) this.add(entry);
       this.showStatus();
@@ -550,7 +534,7 @@ class DeskhandChat extends HTMLElement {
     if (number !== next || (this.draft && message !== this.draft.message)) return;
     const follow = this.nearEnd();
     // Busy: a screen reader reads the answer once, when it is whole.
-    const node = this.draft?.node || this.bubble("bot", h("div", { class: "text" }));
+    const node = this.draft?.node || bubble("bot", this.words, h("div", { class: "text" }));
     if (!this.draft) node.setAttribute("aria-busy", "true");
     this.draft = { message, number, node, text: (this.draft?.text || "") + text };
     node.querySelector(".text").replaceChildren(markdown(this.draft.text, this.server));

@@ -1,0 +1,58 @@
+// What this browser keeps of a customer besides the conversation on the screen.
+
+import { h, memory } from "./dom.js";
+
+/** So many conversations stay in reach. */
+const LIMIT_LEFT = 4;
+/** What is read here becomes a part of an address. */
+const CONVERSATION = /^[0-9a-f-]{36}$/i;
+
+/**
+ * The conversations that the customer has left while a person had their case, the newest first: `{id, ticket, agents, sign}`.
+ * `agents` is how many replies of agents the customer has seen there; `sign` is what happened since: "reply", "closed" or nothing.
+ */
+export class Left {
+  constructor(key) {
+    this.key = key;
+  }
+
+  /** Read anew each time: another tab may have changed it. */
+  get list() {
+    try {
+      return JSON.parse(memory.get(this.key)).filter((one) => CONVERSATION.test(one?.id));
+    } catch {
+      return [];
+    }
+  }
+
+  set list(list) {
+    memory.set(this.key, list.length > 0 ? JSON.stringify(list.slice(0, LIMIT_LEFT)) : null);
+  }
+
+  put(one) {
+    this.list = [one, ...this.list.filter(({ id }) => id !== one.id)];
+  }
+
+  drop(id) {
+    this.list = this.list.filter((one) => one.id !== id);
+  }
+
+  /** Looks what has happened there. `read(id)` fetches a conversation: null where the server has forgotten it. */
+  async look(read) {
+    for (const { id, ticket, agents } of this.list.filter((one) => one.ticket)) {
+      // Not reached now: the next look will tell.
+      const found = await read(id).catch(() => undefined);
+      if (found === null) this.drop(id);
+      if (!found) continue;
+      const heard = found.messages.filter((message) => message.from === "agent").length;
+      const sign = heard > agents ? "reply" : found.ticket !== ticket ? "closed" : null;
+      this.list = this.list.map((one) => (one.id === id ? { ...one, sign } : one));
+    }
+  }
+}
+
+/** A button for each, with a sign where there is something new. */
+export function backButtons(list, t, back) {
+  return list.map(({ id, ticket, sign }) => h("button", { type: "button", class: "small", "data-id": id, onclick: () => back(id) },
+    `‹ ${ticket ? `${t.backTo} ${ticket}` : t.backToChat}`, sign && h("span", { class: `sign ${sign}` }, t.sign[sign])));
+}
