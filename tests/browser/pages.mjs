@@ -187,11 +187,14 @@ async function danger(chat, desk, say) {
   await chat.run(press(`${CHAT}.querySelector(".switch")`));
   await chat.run(press(`${CHAT}.querySelector(".switch")`));
   await chat.until("the other language keeps what was typed", `${form}.querySelector("input").value === ${JSON.stringify(ADDRESS)}`);
+  await chat.go();
+  await chat.until("a reload too", `${form}.querySelector("input").value === ${JSON.stringify(ADDRESS)}`);
   await chat.run(`${form}.querySelector("input").focus()`);
   await chat.key("Tab", 9);
   await chat.type("around 3 on my way home");
   await chat.key("Enter", 13, "\r");
   await chat.until("it is sent as a message", `${all(CHAT, ".bubble.customer .plain")}.at(-1).textContent.endsWith("${ADDRESS}\\nWhen it happened: around 3 on my way home")`);
+  await chat.until("nothing of it stays in the browser", "!Object.keys(sessionStorage).some((key) => key.includes(':typed:'))");
   await chat.until("and the form has gone", `!${form} && ${CHAT}.activeElement === ${CHAT}.querySelector("textarea")`);
   await chat.go();
   await chat.until("for good", `${all(CHAT, ".bubble.customer")}.length > 2 && !${form}`);

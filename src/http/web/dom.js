@@ -40,13 +40,19 @@ export function documentUrl(server, { document, revision, lang }) {
   return `${server}/v1/documents/${encodeURIComponent(document)}?${query}`;
 }
 
-/** localStorage; where the browser refuses it, this page's own memory. */
-const spare = new Map();
-export const memory = {
-  get(key) {
-    try { return localStorage.getItem(key); } catch { return spare.get(key) ?? null; }
-  },
-  set(key, value) {
-    try { value === null ? localStorage.removeItem(key) : localStorage.setItem(key, value); } catch { spare.set(key, value); }
-  },
-};
+/** A storage of the browser; where it is refused, this page's own memory. */
+function keeper(storage) {
+  const spare = new Map();
+  return {
+    get(key) {
+      try { return storage().getItem(key); } catch { return spare.get(key) ?? null; }
+    },
+    set(key, value) {
+      try { value === null ? storage().removeItem(key) : storage().setItem(key, value); } catch { spare.set(key, value); }
+    },
+  };
+}
+
+/** What every tab remembers, and what this tab does until it is closed. */
+export const memory = keeper(() => localStorage);
+export const tabMemory = keeper(() => sessionStorage);

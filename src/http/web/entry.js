@@ -10,7 +10,10 @@ export function bubble(from, t, ...content) {
   return h("article", { class: `bubble ${from}` }, h("span", { class: from === "customer" ? "who unseen" : "who" }, name), ...content);
 }
 
-/** An entry of the conversation. `send(text, choice)` speaks for the customer; `retry()` and `edit()` are for what was not sent. */
+/**
+ * An entry of the conversation. `send(text, choice)` speaks for the customer; `retry()` and `edit()` are for what was not sent;
+ * `fields()` is what a short form needs.
+ */
 export function entryNode(entry, chat) {
   const { t } = chat;
   if (entry.from === "system") {
@@ -37,8 +40,7 @@ function failure({ failed }, { t, retry, edit }) {
   return h("p", { class: "note", role: "alert" }, `${t.failed} ${t.failure[failed]} `, h("button", { type: "button", class: "small", onclick }, label));
 }
 
-function replyNode(entry, { t, server, send }) {
-  const { reply } = entry;
+function replyNode({ reply }, { t, server, send, fields }) {
   const node = bubble("bot", t, h("div", { class: "text", lang: reply.lang === "zh" ? "zh-Hans" : "en" }, markdown(reply.text, server)));
   if (reply.outcome === "handoff") {
     node.classList.add("handoff");
@@ -49,7 +51,7 @@ function replyNode(entry, { t, server, send }) {
   if (partial) node.append(h("p", { class: "rest" }, link(server, partial, t.rest)));
   if (reply.citations?.length) node.append(sources(reply, t, server));
   if (reply.outcome === "offer" && reply.offers?.length) node.append(chips(reply.offers, t, send));
-  if (reply.asks?.length) node.append(factsForm(reply, entry.facts ||= {}, t, send));
+  if (reply.asks?.length) node.append(factsForm(reply, fields(), t, send));
   return node;
 }
 

@@ -1,6 +1,6 @@
 // What this browser keeps of a customer besides the conversation on the screen.
 
-import { h, memory } from "./dom.js";
+import { h, memory, tabMemory } from "./dom.js";
 
 /** So many conversations stay in reach. */
 const LIMIT_LEFT = 4;
@@ -55,4 +55,35 @@ export class Left {
 export function backButtons(list, t, back) {
   return list.map(({ id, ticket, sign }) => h("button", { type: "button", class: "small", "data-id": id, onclick: () => back(id) },
     `‹ ${ticket ? `${t.backTo} ${ticket}` : t.backToChat}`, sign && h("span", { class: `sign ${sign}` }, t.sign[sign])));
+}
+
+/**
+ * What is typed into the short forms of a conversation and not sent yet, form by form in the order of the replies that brought
+ * them: it outlives a reload. The box for messages is not kept: a secret that was never sent must not lie on a disk.
+ */
+export class Typed {
+  constructor(key) {
+    this.key = key;
+    this.forms = {};
+    try {
+      Object.assign(this.forms, JSON.parse(tabMemory.get(key)));
+    } catch { /* Not ours. */ }
+  }
+
+  /** The fields of one form, for reading and writing; `keep` after writing. */
+  of(form) {
+    return (this.forms[form] ||= {});
+  }
+
+  keep() {
+    const filled = Object.entries(this.forms).filter(([, fields]) => Object.values(fields).some(Boolean));
+    tabMemory.set(this.key, filled.length > 0 ? JSON.stringify(Object.fromEntries(filled)) : null);
+  }
+
+  /** These forms are settled. */
+  drop(forms) {
+    if (forms.length === 0) return;
+    for (const form of forms) delete this.forms[form];
+    this.keep();
+  }
 }

@@ -7,7 +7,7 @@
 import { h, memory, randomKey } from "./dom.js";
 import { bubble, entryNode } from "./entry.js";
 import { closeForms } from "./facts.js";
-import { Left, backButtons } from "./kept.js";
+import { Left, Typed, backButtons } from "./kept.js";
 import { markdown } from "./markdown.js";
 import { WORDS, langOf } from "./words.js";
 
@@ -37,7 +37,7 @@ class DeskhandChat extends HTMLElement {
     if (this.server === location.origin) this.server = "";
     this.store = `deskhand:${this.server || location.origin}`;
     this.language = memory.get(`${this.store}:lang`) || langOf(this.getAttribute("lang") || navigator.language);
-    this.conversation = memory.get(this.store);
+    this.enter(memory.get(this.store));
     this.left = new Left(`${this.store}:left`);
     this.attachShadow({ mode: "open" }).adoptedStyleSheets = [STYLE];
     if (memory.get(`${this.store}:large`)) this.setAttribute("large", "");
@@ -65,6 +65,13 @@ class DeskhandChat extends HTMLElement {
     this.history = [];
     this.draft = null;
     this.tries = 0;
+  }
+
+  /** From now on this conversation is on the screen, here and after a reload; null for one that has not begun. */
+  enter(conversation) {
+    this.conversation = conversation;
+    memory.set(this.store, conversation);
+    this.typed = new Typed(`${this.store}:typed:${conversation}`);
   }
 
   get words() {
@@ -156,7 +163,7 @@ class DeskhandChat extends HTMLElement {
     if (this.state === "person" && this.shadowRoot.activeElement === this.person) this.log.focus();
     this.person.hidden = this.state === "person";
     // Without a case that waits for them, the facts have no reader.
-    if (this.state !== "person") closeForms(this.log, this.input);
+    if (this.state !== "person") this.typed.drop(closeForms(this.log, this.input));
     this.fresh.hidden = this.history.length === 0;
   }
 
@@ -201,9 +208,9 @@ class DeskhandChat extends HTMLElement {
   draw(entry) {
     // Only follow the conversation when the reader is at its end.
     const follow = this.nearEnd() || entry.from === "customer";
-    if (entry.from === "customer") this.settle(entry.text);
+    if (entry.from === "customer") this.settle(entry);
     // The form of a case that has ended would answer another one.
-    if (entry.from === "system" && ["closed", "handed_back"].includes(entry.text)) closeForms(this.log, this.input);
+    if (entry.from === "system" && ["closed", "handed_back"].includes(entry.text)) this.typed.drop(closeForms(this.log, this.input));
     const node = this.node(entry);
     entry.node = node;
     this.log.append(node);
@@ -212,18 +219,26 @@ class DeskhandChat extends HTMLElement {
   }
 
   /** What was offered is settled by the customer's next word, a form by a line that answers it. */
-  settle(text) {
+  settle(entry) {
     const chips = [...this.log.querySelectorAll(".chip:not(:disabled)")];
     if (chips.includes(this.shadowRoot.activeElement)) this.log.focus();
     for (const chip of chips) chip.disabled = true;
-    closeForms(this.log, this.input, text);
+    const answered = closeForms(this.log, this.input, entry.text);
+    // What is under way may fail: then it is still there after a reload.
+    if (entry.sending || entry.failed) entry.answered = answered;
+    else this.typed.drop(answered);
   }
 
   node(entry) {
     return entryNode(entry, {
       t: this.words, language: this.language, server: this.server, send: (text, choice) => this.send(text, choice),
-      retry: () => this.post(entry), edit: () => this.edit(entry),
+      retry: () => this.post(entry), edit: () => this.edit(entry), fields: () => this.fields(entry),
     });
+  }
+
+  fields(entry) {
+    const form = this.history.filter(({ reply }) => reply?.asks?.length).indexOf(entry);
+    return { form, typed: this.typed.of(form), keep: () => this.typed.keep() };
   }
 
   redraw(entry) {
@@ -277,6 +292,7 @@ class DeskhandChat extends HTMLElement {
       const problem = await this.attempt(entry);
       if (!problem) {
         entry.sending = false;
+        this.typed.drop(entry.answered || []);
         entry.node.classList.remove("sending");
         // Drawn from the server already, while this waited for the answer.
         if (this.history.some((other) => other !== entry && other.message === entry.message)) this.drop(entry);
@@ -334,18 +350,17 @@ class DeskhandChat extends HTMLElement {
     const { id } = await response.json();
     // The customer has moved on to another conversation meanwhile; nothing has been said in this one.
     if (!this.history.includes(entry)) throw new Error("left");
-    this.conversation = id;
-    memory.set(this.store, this.conversation);
+    this.enter(id);
     this.listen();
   }
 
   forget() {
     this.events?.close();
     clearTimeout(this.retryTimer);
-    this.conversation = null;
+    if (!this.left.list.some(({ id }) => id === this.conversation)) this.typed.drop(Object.keys(this.typed.forms));
     this.last = 0;
     this.offline = false;
-    memory.set(this.store, null);
+    this.enter(null);
   }
 
   /** Asks first, in the page: a frame of another origin's page may not open the browser's own dialogs. */
@@ -386,8 +401,7 @@ class DeskhandChat extends HTMLElement {
   move(conversation) {
     this.forget();
     this.reset();
-    this.conversation = conversation;
-    memory.set(this.store, conversation);
+    this.enter(conversation);
     this.showHint(false);
     this.build();
     this.resume();
