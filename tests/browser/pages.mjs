@@ -96,6 +96,7 @@ async function visit() {
   await chat.until("the chat fits a laptop's window", FITS);
   await chat.resize(390, 844);
   await chat.until("and a phone's", FITS);
+  await sources(chat);
   await chat.run(write(`${CHAT}.querySelector("textarea")`, "<b>How</b> do I withdraw?"));
   await chat.run(press(`${CHAT}.querySelector(".send")`));
   await chat.until("a first visit's question is stored", 'localStorage.getItem(`deskhand:${location.origin}`)?.length > 30');
@@ -148,6 +149,19 @@ async function visit() {
   await close();
   await chat.until("the customer reads that this is closed too", `!/T-/.test(${CHAT}.querySelector(".status").textContent)`);
   assert.deepEqual(problems, [], "the browser's console has errors");
+}
+
+/** What the panel of sources makes of a document's words, whichever documents the server has. */
+async function sources(chat) {
+  const quote = "## Where to look\nIn **Me > Fees** <img src=x onerror=alert(1)>\n\n- [here](javascript:boom)\n- `0x1`";
+  const reply = { outcome: "answer", mode: "verbatim", lang: "en", text: "Look.", citations: [{ document: "fees", revision: "1a2b3c4d-2026-01-02", title: "Fees", lang: "en", quote, whole: true }] };
+  const drawn = await chat.run(`(async () => {
+    const [{ entryNode }, { WORDS }] = await Promise.all([import("/web/entry.js"), import("/web/words.js")]);
+    const panel = entryNode({ from: "bot", reply: ${JSON.stringify(reply)} }, { t: WORDS.en, language: "en", server: "" }).querySelector(".source blockquote");
+    return [panel.textContent, [...panel.querySelectorAll("*")].map((node) => node.localName).join()];
+  })()`);
+  assert.deepEqual(drawn, ["Where to lookIn Me > Fees <img src=x onerror=alert(1)>here0x1", "h4,p,strong,ul,li,li,code"]);
+  console.log("ok  a source reads like an answer, and is text");
 }
 
 /** A new chat leaves the case open: the page says so, keeps a way back, and shows there when an agent has replied. */

@@ -75,7 +75,7 @@ function citationView(citation, replyLang, t, server) {
   const about = [day && `${t.revised} ${day}`, citation.lang !== replyLang && t.otherLang[citation.lang]].filter(Boolean);
   return h("div", { class: "source", lang: citation.lang === "zh" ? "zh-Hans" : "en" },
     h("strong", {}, citation.title), about.length > 0 && h("span", { class: "note" }, ` ${about.join(" · ")}`),
-    h("blockquote", { dir: "auto" }, citation.quote),
+    h("blockquote", { dir: "auto" }, markdown(citation.quote, server)),
     link(server, citation, t.open));
 }
 
