@@ -103,8 +103,9 @@ async function visit() {
   await chat.until("a reply arrives", `${all(CHAT, ".bubble.bot")}.length > 1`);
   await chat.go();
   await chat.until("a reload shows the conversation again", `${CHAT}.querySelector(".bubble.customer")?.textContent.includes("<b>How</b>")`);
-  if (await chat.run(`!${CHAT}.querySelector(".person").hidden`)) await chat.run(press(`${CHAT}.querySelector(".person")`));
+  if (await chat.run(`!${CHAT}.querySelector(".person").hidden`)) await chat.run(`for (const tap of [1, 2]) ${press(`${CHAT}.querySelector(".person")`)}`);
   const ticket = await chat.until("a person takes over", `/T-\\d+/.exec(${CHAT}.querySelector(".status").textContent)?.[0]`);
+  assert.ok(await chat.run(`${all(CHAT, ".bubble.customer")}.filter((said) => said.textContent.includes("Talk to a person")).length < 2`), "a double tap was said twice");
 
   const desk = await tab("/desk");
   await desk.until("the desk asks who", 'document.querySelector("[name=token]")');

@@ -58,6 +58,18 @@ export function backButtons(list, t, back) {
 }
 
 /**
+ * Asks before a new chat begins, in the page: a frame of another origin's page may not open the browser's own dialogs. `ticket` is
+ * the case that stays with a person.
+ */
+export function askAgain(t, ticket, begin) {
+  const button = (label, name, act) => h("button", { type: "button", class: name, onclick: () => { dialog.close(); act?.(); } }, label);
+  const dialog = h("dialog", { "aria-label": t.again, onclose: () => dialog.remove() },
+    h("p", {}, ticket ? t.againCase.replaceAll("{ticket}", ticket) : t.againAsk),
+    h("div", {}, button(t.stay, ""), button(t.again, "send", begin)));
+  return dialog;
+}
+
+/**
  * What is typed into the short forms of a conversation and not sent yet, form by form in the order of the replies that brought
  * them: it outlives a reload. The box for messages is not kept: a secret that was never sent must not lie on a disk.
  */

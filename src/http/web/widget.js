@@ -7,7 +7,7 @@
 import { h, memory, randomKey } from "./dom.js";
 import { bubble, entryNode } from "./entry.js";
 import { closeForms } from "./facts.js";
-import { Left, Typed, backButtons } from "./kept.js";
+import { Left, Typed, askAgain, backButtons } from "./kept.js";
 import { markdown } from "./markdown.js";
 import { WORDS, langOf } from "./words.js";
 
@@ -65,6 +65,7 @@ class DeskhandChat extends HTMLElement {
     this.history = [];
     this.draft = null;
     this.tries = 0;
+    this.asked = false;
   }
 
   /** From now on this conversation is on the screen, here and after a reload; null for one that has not begun. */
@@ -101,7 +102,7 @@ class DeskhandChat extends HTMLElement {
     });
     this.input.value = draft;
     const button = (name, label, act, more = {}) => h("button", { type: "button", class: name, onclick: act, ...more }, label);
-    this.person = button("person", t.person, () => this.send(this.words.person, "person"));
+    this.person = button("person", t.person, () => this.send(this.words.person, "person"), { "aria-disabled": String(this.asked) });
     this.fresh = button("small", t.again, () => this.again());
     this.backs = h("nav", { class: "backs", "aria-label": t.left, "aria-live": "polite" });
     this.shadowRoot.replaceChildren(
@@ -186,7 +187,8 @@ class DeskhandChat extends HTMLElement {
     this.waiting = on;
     const dots = () => h("span", { class: "dots", "aria-hidden": "true" });
     this.hint.replaceChildren(...(on ? [dots(), this.words.typing] : []));
-    if (on) this.slowTimer = setTimeout(() => this.hint.replaceChildren(dots(), this.words.slow), SLOW_MS);
+    const slow = () => { this.hint.replaceChildren(dots(), this.words.slow); this.setAsked(false); };
+    if (on) this.slowTimer = setTimeout(slow, SLOW_MS);
   }
 
   nearEnd() {
@@ -259,6 +261,12 @@ class DeskhandChat extends HTMLElement {
     this.input.focus();
   }
 
+  /** Whoever has asked for a person need not ask again while the answer is under way. Not `disabled`: that would lose the focus. */
+  setAsked(asked) {
+    this.asked = asked;
+    this.person.setAttribute("aria-disabled", String(asked));
+  }
+
   /** Takes a message that was refused back into the box. */
   edit(entry) {
     this.drop(entry);
@@ -268,7 +276,8 @@ class DeskhandChat extends HTMLElement {
   }
 
   send(text, choice) {
-    if (choice === "person" && this.state === "person") return;
+    if (choice === "person" && (this.asked || this.state === "person")) return;
+    if (choice === "person") this.setAsked(true);
     const entry = { from: "customer", text, choice, key: randomKey(), sending: true, at: Date.now() };
     this.add(entry);
     this.post(entry);
@@ -339,6 +348,7 @@ class DeskhandChat extends HTMLElement {
     entry.sending = false;
     entry.failed = why;
     this.redraw(entry);
+    this.setAsked(false);
     this.showHint(false);
   }
 
@@ -363,18 +373,8 @@ class DeskhandChat extends HTMLElement {
     this.enter(null);
   }
 
-  /** Asks first, in the page: a frame of another origin's page may not open the browser's own dialogs. */
   again() {
-    const t = this.words;
-    const close = (begin) => {
-      dialog.close();
-      if (begin) this.begin();
-    };
-    const dialog = h("dialog", { "aria-label": t.again, onclose: () => dialog.remove() },
-      h("p", {}, this.ticket ? t.againCase.replaceAll("{ticket}", this.ticket) : t.againAsk),
-      h("div", {},
-        h("button", { type: "button", onclick: () => close(false) }, t.stay),
-        h("button", { type: "button", class: "send", onclick: () => close(true) }, t.again)));
+    const dialog = askAgain(this.words, this.ticket, () => this.begin());
     this.shadowRoot.querySelector(".chat").append(dialog);
     dialog.showModal();
   }
@@ -409,12 +409,7 @@ class DeskhandChat extends HTMLElement {
   }
 
   async lookBack() {
-    await this.left.look(async (id) => {
-      const response = await this.fetch(`/v1/conversations/${id}/messages`);
-      if (response.status === 404) return null;
-      if (!response.ok) throw new Error(`HTTP ${response.status}`);
-      return response.json();
-    });
+    await this.left.look((id) => this.read(id));
     this.showLeft();
   }
 
@@ -425,16 +420,23 @@ class DeskhandChat extends HTMLElement {
 
   // What comes back.
 
+  /** A conversation as it is stored; null where the server has forgotten it. */
+  async read(id) {
+    const response = await this.fetch(`/v1/conversations/${id}/messages`);
+    if (response.status === 404) return null;
+    if (!response.ok) throw new Error(`HTTP ${response.status}`);
+    return response.json();
+  }
+
   async resume() {
     if (!this.conversation) return;
     const { conversation } = this;
     try {
-      const response = await this.fetch(`/v1/conversations/${conversation}/messages`);
+      const found = await this.read(conversation);
       if (this.conversation !== conversation) return;
-      // The server has forgotten it: begin anew rather than speak into the void.
-      if (response.status === 404) return this.forget();
-      if (!response.ok) throw new Error(`HTTP ${response.status}`);
-      this.restore(await response.json());
+      // Begin anew rather than speak into the void.
+      if (!found) return this.forget();
+      this.restore(found);
       this.setOffline(false);
       this.listen();
     } catch {
@@ -504,6 +506,7 @@ class DeskhandChat extends HTMLElement {
       return;
     }
     this.showHint(false);
+    this.setAsked(false);
     if (kind === "error") return this.add({ from: "system", text: "failed" });
     if (kind === "handoff") {
       this.state = "person";
@@ -519,10 +522,8 @@ class DeskhandChat extends HTMLElement {
     const { conversation } = this;
     this.dropDraft();
     try {
-      const response = await this.fetch(`/v1/conversations/${conversation}/messages`);
-      if (!response.ok) throw new Error(`HTTP ${response.status}`);
-      const found = await response.json();
-      if (this.conversation !== conversation) return;
+      const found = await this.read(conversation);
+      if (this.conversation !== conversation || !found) return;
       const stored = new Set(found.messages.map((message) => message.message));
       const unsent = this.history.filter((entry) => entry.from === "customer" && (entry.sending || entry.failed) && !stored.has(entry.message));
       this.history = [];
@@ -534,7 +535,7 @@ class DeskhandChat extends HTMLElement {
       // What happened while this was under way is told again.
       this.listen();
     } catch {
-      this.later(() => this.replaced());
+      if (this.conversation === conversation) this.later(() => this.replaced());
     }
   }
 
