@@ -18,12 +18,13 @@ export function randomKey() {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** "14:05" today, else with the day. */
+/** "14:05" or "2:05 PM" today, as the language has it; else with the day. */
 export function clock(ms, lang) {
   const date = new Date(ms);
   const today = date.toDateString() === new Date().toDateString();
   const day = today ? {} : { month: "short", day: "numeric" };
-  return date.toLocaleString(lang === "zh" ? "zh-CN" : "en", { ...day, hour: "2-digit", minute: "2-digit" });
+  const hour = lang === "zh" ? { hour: "2-digit", hourCycle: "h23" } : { hour: "numeric" };
+  return date.toLocaleString(lang === "zh" ? "zh-CN" : "en", { ...day, ...hour, minute: "2-digit" });
 }
 
 /** The day in a revision such as 3f9a1c22-2026-11-22; null where there is none. */

@@ -4,6 +4,9 @@ import { clock, documentUrl, h, revisionDay } from "./dom.js";
 import { factsForm } from "./facts.js";
 import { markdown } from "./markdown.js";
 
+/** Cards in which we speak of ourselves, not of the product: whoever is greeted asks for no source. */
+const OURSELVES = ["small_talk", "off_topic", "injection", "no_language"];
+
 export function bubble(from, t, ...content) {
   const name = { customer: t.you, bot: t.bot, agent: t.agent }[from];
   // Colour and side tell a reader who looks; one who listens needs the word.
@@ -49,24 +52,26 @@ function replyNode({ reply }, { t, server, send, fields }) {
   }
   const partial = ["verbatim", "composed"].includes(reply.mode) && reply.citations?.find((citation) => citation.whole === false);
   if (partial) node.append(h("p", { class: "rest" }, link(server, partial, t.rest)));
-  if (reply.citations?.length) node.append(sources(reply, t, server));
+  const ourselves = reply.mode === "card" && OURSELVES.includes(reply.reason?.code);
+  if (reply.citations?.length && !ourselves) node.append(sources(reply, t, server));
   if (reply.outcome === "offer" && reply.offers?.length) node.append(chips(reply.offers, t, send));
   if (reply.asks?.length) node.append(factsForm(reply, fields(), t, send));
   return node;
 }
 
+/** The way to a person is not among them: it stands below, always at the same place. */
 function chips(offers, t, send) {
   const chip = (label, choice, kind = "") =>
     h("button", { type: "button", class: `chip ${kind}`, dir: "auto", onclick: () => send(label, choice) }, label);
   return h("div", { class: "chips", role: "group", "aria-label": t.offers },
-    offers.map((offer) => chip(offer.title, { document: offer.document }, "offer")), chip(t.none, "none"), chip(t.person, "person"));
+    offers.map((offer) => chip(offer.title, { document: offer.document }, "offer")), chip(t.none, "none"));
 }
 
 function sources(reply, t, server) {
   const [first, ...others] = reply.citations;
   const more = others.length > 0 ? ` +${others.length}` : "";
   return h("details", {},
-    h("summary", {}, `${t.sources}: ${first.title}${more}`),
+    h("summary", {}, `${t.sources}${t.colon}${first.title}${more}`),
     reply.citations.map((citation) => citationView(citation, reply.lang, t, server)));
 }
 
