@@ -28,6 +28,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("kept.js", SCRIPT, include_str!("web/kept.js")),
     ("words.js", SCRIPT, include_str!("web/words.js")),
     ("markdown.js", SCRIPT, include_str!("web/markdown.js")),
+    ("masks.js", SCRIPT, include_str!("web/masks.js")),
     ("dom.js", SCRIPT, include_str!("web/dom.js")),
     ("desk.js", SCRIPT, include_str!("web/desk.js")),
     ("desk_words.js", SCRIPT, include_str!("web/desk_words.js")),
@@ -99,8 +100,8 @@ mod tests {
     use super::*;
 
     /// What an app loads that embeds the chat.
-    const WIDGET: [&str; 8] =
-        ["widget.js", "widget.css", "entry.js", "facts.js", "kept.js", "words.js", "markdown.js", "dom.js"];
+    const WIDGET: [&str; 9] =
+        ["widget.js", "widget.css", "entry.js", "facts.js", "kept.js", "words.js", "markdown.js", "masks.js", "dom.js"];
 
     #[test]
     fn the_widget_stays_under_30_kb_gzipped() {

@@ -141,6 +141,13 @@ async function visit() {
   assert.equal(await chat.run(`${all(CHAT, ".bubble.customer")}.filter((said) => said.textContent.includes("and the rest")).length`), 1);
   await say("call me: 13812345678");
   await chat.until("a phone number is masked", `${CHAT}.querySelector(".log").textContent.includes("[phone 1]")`);
+  // Contact data is no leak: its note once told the customer to treat it as one.
+  const note = `${all(CHAT, ".bubble.customer")}.at(-1).querySelector(".note").textContent`;
+  await chat.until("calmly", `${note}.includes("privacy") && !${note}.includes("leaked")`);
+  const turn = press(`${CHAT}.querySelector(".switch")`);
+  await chat.run(turn);
+  await chat.until("in the page's language", `${CHAT}.querySelector(".log").textContent.includes("〔电话 1〕") && ${CHAT}.querySelector(".log").textContent.includes("〔助记词 1〕")`);
+  await chat.run(turn);
   await desk.until("the agent sees the contact, or that it is not kept", '/13812345678|contact_key/.test(document.querySelector(".case.contact")?.textContent)');
   await desk.run("window.confirm = () => true");
   const close = () => desk.run(press(`${all("document", ".ticket header button")}.at(-1)`));

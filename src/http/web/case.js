@@ -38,7 +38,13 @@ export function caseView(data, t, show, use) {
       `#${said.message} ${t.outcome[said.outcome] || said.outcome}`,
       said.documents.map((document, index) => [index === 0 ? t.colon : t.comma, page(document, { document })])])),
     some(data.offered) && part(t.offered, items(data.offered, (offer) => offer.title)),
-    some(data.masked) && part(t.masked, h("p", {}, data.masked.join(t.comma))));
+    some(data.masked) && part(t.masked, h("p", {}, data.masked.map((line) => maskedLine(line, t)).join(t.comma))));
+}
+
+/** "seed phrase: 1" in the agent's language. */
+function maskedLine(line, t) {
+  const [kind, count] = line.split(": ");
+  return `${t.masks[kind] || kind}${t.colon}${count}`;
 }
 
 /** How to reach the customer, or why we cannot say. `given`: the customer has given something. */

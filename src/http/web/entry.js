@@ -3,6 +3,7 @@
 import { clock, documentUrl, h, revisionDay } from "./dom.js";
 import { factsForm } from "./facts.js";
 import { markdown } from "./markdown.js";
+import { withMasks } from "./masks.js";
 
 /** Cards in which we speak of ourselves, not of the product: whoever is greeted asks for no source. */
 const OURSELVES = ["small_talk", "off_topic", "injection", "no_language"];
@@ -30,9 +31,9 @@ export function entryNode(entry, chat) {
     if (entry.agent) node.firstChild.textContent = `${t.agent} · ${entry.agent}`;
     return node;
   }
-  const node = bubble(entry.from, t, h("p", { class: "plain", dir: "auto" }, entry.text), time || []);
+  const node = bubble(entry.from, t, h("p", { class: "plain", dir: "auto" }, withMasks(entry.text, t.masks)), time || []);
   node.classList.toggle("sending", Boolean(entry.sending));
-  if (entry.masked) node.append(h("p", { class: "note" }, t.hidden));
+  if (entry.hidden) node.append(h("p", { class: "note" }, t.hidden[entry.hidden]));
   if (entry.failed) node.append(failure(entry, chat));
   return node;
 }

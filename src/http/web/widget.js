@@ -9,6 +9,7 @@ import { bubble, entryNode } from "./entry.js";
 import { closeForms } from "./facts.js";
 import { Left, Typed, askAgain, backButtons } from "./kept.js";
 import { markdown } from "./markdown.js";
+import { hiddenIn } from "./masks.js";
 import { WORDS, langOf } from "./words.js";
 
 const HERE = new URL(import.meta.url);
@@ -24,8 +25,6 @@ const LIMIT_SENDING_MS = 60000;
 const LOOK_MS = 20000;
 /** Statuses that may be others a moment later. */
 const PASSING = [408, 429, 500, 502, 503, 504];
-/** What stands for a secret in a stored message, such as "[seed phrase 1]". */
-const MASK = /\[[^[\]]+ \d+(:[^[\]]*)?\]/;
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -589,7 +588,7 @@ class DeskhandChat extends HTMLElement {
     own.sending = false;
     own.node.classList.remove("sending");
     if (own.text === text) return;
-    own.masked = MASK.test(text) && !own.text.includes(text);
+    own.hidden = hiddenIn(own.text, text);
     own.text = text;
     this.redraw(own);
   }

@@ -32,7 +32,11 @@ export const WORDS = {
     joined: "is here and reads your conversation.",
     closed: "This case is closed. Your next question starts afresh.",
     handedBack: "The assistant answers again.",
-    hidden: "A part was hidden before it was stored. If it was a secret, treat it as leaked.",
+    hidden: {
+      secret: "A part was hidden before it was stored. If it was a secret, treat it as leaked.",
+      contact: "Contact details are hidden in this conversation to protect your privacy.",
+    },
+    masks: {},
     failed: "Not sent.",
     failure: {
       tooLong: "It is too long. Send it in parts, or only the part that matters.",
@@ -86,7 +90,14 @@ export const WORDS = {
     joined: "已接入，正在查看您的对话。",
     closed: "本次工单已结束，您的下一个问题会重新开始。",
     handedBack: "已转回智能助手。",
-    hidden: "部分内容在保存前已隐藏。如果那是密钥类信息，请视为已经泄露。",
+    hidden: {
+      secret: "部分内容在保存前已隐藏。如果那是密钥类信息，请视为已经泄露。",
+      contact: "为保护您的隐私，联系方式在对话中已隐藏。",
+    },
+    masks: {
+      "seed phrase": "助记词", "private key": "私钥", keystore: "密钥文件", "API key": "API 密钥", "card number": "卡号", "ID number": "证件号",
+      CVV: "卡片安全码", password: "密码", "one-time code": "验证码", email: "邮箱", phone: "电话", "hash or key": "哈希或密钥",
+    },
     failed: "未发送。",
     failure: {
       tooLong: "内容太长，请分几次发送，或只发最相关的部分。",
