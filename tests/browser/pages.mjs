@@ -101,6 +101,7 @@ async function visit() {
   await chat.run(press(`${CHAT}.querySelector(".send")`));
   await chat.until("a first visit's question is stored", 'localStorage.getItem(`deskhand:${location.origin}`)?.length > 30');
   await chat.until("a reply arrives", `${all(CHAT, ".bubble.bot")}.length > 1`);
+  await chat.until("on a phone most of the window is the conversation", `${CHAT}.querySelector(".log").clientHeight > 0.75 * innerHeight`);
   await chat.go();
   await chat.until("a reload shows the conversation again", `${CHAT}.querySelector(".bubble.customer")?.textContent.includes("<b>How</b>")`);
   if (await chat.run(`!${CHAT}.querySelector(".person").hidden`)) await chat.run(`for (const tap of [1, 2]) ${press(`${CHAT}.querySelector(".person")`)}`);

@@ -51,10 +51,16 @@ export class Left {
   }
 }
 
-/** A button for each, with a sign where there is something new. */
-export function backButtons(list, t, back) {
-  return list.map(({ id, ticket, sign }) => h("button", { type: "button", class: "small", "data-id": id, onclick: () => back(id) },
-    `‹ ${ticket ? `${t.backTo} ${ticket}` : t.backToChat}`, sign && h("span", { class: `sign ${sign}` }, t.sign[sign])));
+/** A way back to each, with a sign where there is something new. Drawn anew only when it changes: nothing is read out twice. */
+export function drawBacks(nav, list, t, back) {
+  const state = JSON.stringify(list);
+  if (nav.dataset.state === state) return;
+  const focused = nav.getRootNode().activeElement?.dataset.id;
+  nav.dataset.state = state;
+  nav.hidden = list.length === 0;
+  nav.replaceChildren(...list.map(({ id, ticket, sign }) => h("button", { type: "button", class: "small", "data-id": id, onclick: () => back(id) },
+    `‹ ${ticket ? `${t.backTo} ${ticket}` : t.backToChat}`, sign && h("span", { class: `sign ${sign}` }, t.sign[sign]))));
+  if (focused) nav.querySelector(`[data-id="${CSS.escape(focused)}"]`)?.focus();
 }
 
 /**

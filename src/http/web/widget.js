@@ -7,7 +7,7 @@
 import { h, memory, randomKey } from "./dom.js";
 import { bubble, entryNode } from "./entry.js";
 import { closeForms } from "./facts.js";
-import { Left, Typed, askAgain, backButtons } from "./kept.js";
+import { Left, Typed, askAgain, drawBacks } from "./kept.js";
 import { markdown } from "./markdown.js";
 import { hiddenIn } from "./masks.js";
 import { WORDS, langOf } from "./words.js";
@@ -102,7 +102,8 @@ class DeskhandChat extends HTMLElement {
     this.input.value = draft;
     const button = (name, label, act, more = {}) => h("button", { type: "button", class: name, onclick: act, ...more }, label);
     this.person = button("person", t.person, () => this.send(this.words.person, "person"), { "aria-disabled": String(this.asked) });
-    this.fresh = button("small", t.again, () => this.again());
+    const plus = h("span", { class: "icon", "aria-hidden": "true" }, "+");
+    this.fresh = button("small fresh", [h("span", { class: "label" }, t.again), plus], () => this.again(), { title: t.again });
     this.backs = h("nav", { class: "backs", "aria-label": t.left, "aria-live": "polite" });
     this.shadowRoot.replaceChildren(
       h("section", { class: "chat", lang: this.language === "zh" ? "zh-Hans" : "en", "aria-label": t.title },
@@ -114,7 +115,7 @@ class DeskhandChat extends HTMLElement {
           button("small switch", t.switch, () => this.speak(this.language === "zh" ? "en" : "zh"), { lang: this.language === "zh" ? "en" : "zh-Hans" }),
           this.fresh),
         this.backs,
-        h("p", { class: "safety" }, t.safety),
+        h("p", { class: "safety" }, h("span", { class: "long" }, t.safety), h("span", { class: "short" }, t.safetyShort)),
         this.log, this.hint,
         h("form", { class: "say", onsubmit: (event) => { event.preventDefault(); this.submit(); } },
           this.input, h("button", { type: "submit", class: "send" }, t.send), this.person)));
@@ -137,6 +138,12 @@ class DeskhandChat extends HTMLElement {
     memory.set(`${this.store}:lang`, language);
     this.build();
     this.shadowRoot.querySelector(".switch").focus();
+  }
+
+  /** What stands around a conversation that has begun is less. */
+  begun() {
+    this.fresh.hidden = this.history.length === 0;
+    this.fresh.closest(".chat")?.classList.toggle("begun", !this.fresh.hidden);
   }
 
   enlarge() {
@@ -164,19 +171,11 @@ class DeskhandChat extends HTMLElement {
     this.person.hidden = this.state === "person";
     // Without a case that waits for them, the facts have no reader.
     if (this.state !== "person") this.typed.drop(closeForms(this.log, this.input));
-    this.fresh.hidden = this.history.length === 0;
+    this.begun();
   }
 
-  /** The ways back to the conversations that were left; drawn anew only when they change, so that nothing is read out twice. */
   showLeft() {
-    const { list } = this.left;
-    const state = JSON.stringify(list);
-    if (this.backs.dataset.state === state) return;
-    const focused = this.shadowRoot.activeElement?.dataset.id;
-    this.backs.dataset.state = state;
-    this.backs.hidden = list.length === 0;
-    this.backs.replaceChildren(...backButtons(list, this.words, (id) => this.back(id)));
-    if (focused) this.backs.querySelector(`[data-id="${CSS.escape(focused)}"]`)?.focus();
+    drawBacks(this.backs, this.left.list, this.words, (id) => this.back(id));
   }
 
   /** Says that a reply is under way, or that none is. */
@@ -203,7 +202,7 @@ class DeskhandChat extends HTMLElement {
   add(entry) {
     this.history.push(entry);
     this.draw(entry);
-    this.fresh.hidden = false;
+    this.begun();
   }
 
   draw(entry) {
