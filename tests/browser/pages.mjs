@@ -1,5 +1,6 @@
-// The two pages in a real browser, without packages: a first visit, a question, a reload, a person, the desk, a reply, a seed
-// phrase in two parts that vanishes from both pages, contact data, a danger's card with its short form filled in by keyboard.
+// The two pages in a real browser, without packages: a first visit, a question, a reload, a person, the desk, a reply, a new chat
+// beside an open case and the way back, a seed phrase in two parts that vanishes from both pages, contact data, a danger's card
+// with its short form filled in by keyboard.
 //
 //   deskhand demo --port 8080 &
 //   CHROMIUM=chromium node tests/browser/pages.mjs http://127.0.0.1:8080 <the desk's token>
