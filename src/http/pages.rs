@@ -23,9 +23,12 @@ const FILES: &[(&str, &str, &str)] = &[
     ("desk.html", HTML, include_str!("web/desk.html")),
     ("widget.js", SCRIPT, include_str!("web/widget.js")),
     ("widget.css", STYLE, include_str!("web/widget.css")),
+    ("entry.js", SCRIPT, include_str!("web/entry.js")),
     ("facts.js", SCRIPT, include_str!("web/facts.js")),
+    ("kept.js", SCRIPT, include_str!("web/kept.js")),
     ("words.js", SCRIPT, include_str!("web/words.js")),
     ("markdown.js", SCRIPT, include_str!("web/markdown.js")),
+    ("masks.js", SCRIPT, include_str!("web/masks.js")),
     ("dom.js", SCRIPT, include_str!("web/dom.js")),
     ("desk.js", SCRIPT, include_str!("web/desk.js")),
     ("desk_words.js", SCRIPT, include_str!("web/desk_words.js")),
@@ -97,7 +100,8 @@ mod tests {
     use super::*;
 
     /// What an app loads that embeds the chat.
-    const WIDGET: [&str; 6] = ["widget.js", "widget.css", "facts.js", "words.js", "markdown.js", "dom.js"];
+    const WIDGET: [&str; 9] =
+        ["widget.js", "widget.css", "entry.js", "facts.js", "kept.js", "words.js", "markdown.js", "masks.js", "dom.js"];
 
     #[test]
     fn the_widget_stays_under_30_kb_gzipped() {

@@ -1,5 +1,6 @@
-// The two pages in a real browser, without packages: a first visit, a question, a reload, a person, the desk, a reply, a seed
-// phrase in two parts that vanishes from both pages, contact data, a danger's card with its short form filled in by keyboard.
+// The two pages in a real browser, without packages: a first visit, a question, a reload, a person, the desk, a reply, a new chat
+// beside an open case and the way back, a seed phrase in two parts that vanishes from both pages, contact data, a danger's card
+// with its short form filled in by keyboard.
 //
 //   deskhand demo --port 8080 &
 //   CHROMIUM=chromium node tests/browser/pages.mjs http://127.0.0.1:8080 <the desk's token>
@@ -76,8 +77,9 @@ async function tab(path) {
     const press = { key: name, code: name, windowsVirtualKeyCode: code, text };
     for (const type of ["keyDown", "keyUp"]) await order("Input.dispatchKeyEvent", { type, ...press }, sessionId);
   };
+  const resize = (width, height) => order("Emulation.setDeviceMetricsOverride", { width, height, deviceScaleFactor: 1, mobile: false }, sessionId);
   await go();
-  return { run, until, go, type, key };
+  return { run, until, go, type, key, resize };
 }
 
 const CHAT = 'document.querySelector("deskhand-chat").shadowRoot';
@@ -85,17 +87,27 @@ const press = (element) => `${element}.click()`;
 const write = (element, text) => `${element}.value = ${JSON.stringify(text)}`;
 const all = (root, selector) => `[...${root}.querySelectorAll(${JSON.stringify(selector)})]`;
 
+/** What scrolls is inside: the page itself has nothing below its end. */
+const FITS = "document.documentElement.scrollHeight <= innerHeight && document.documentElement.scrollWidth <= innerWidth";
+
 async function visit() {
   const chat = await tab("/");
   await chat.until("the chat greets", `${CHAT}.querySelector(".bubble.bot")`);
+  await chat.resize(1280, 800);
+  await chat.until("the chat fits a laptop's window", FITS);
+  await chat.resize(390, 844);
+  await chat.until("and a phone's", FITS);
+  await sources(chat);
   await chat.run(write(`${CHAT}.querySelector("textarea")`, "<b>How</b> do I withdraw?"));
   await chat.run(press(`${CHAT}.querySelector(".send")`));
   await chat.until("a first visit's question is stored", 'localStorage.getItem(`deskhand:${location.origin}`)?.length > 30');
   await chat.until("a reply arrives", `${all(CHAT, ".bubble.bot")}.length > 1`);
+  await chat.until("on a phone most of the window is the conversation", `${CHAT}.querySelector(".log").clientHeight > 0.75 * innerHeight`);
   await chat.go();
   await chat.until("a reload shows the conversation again", `${CHAT}.querySelector(".bubble.customer")?.textContent.includes("<b>How</b>")`);
-  if (await chat.run(`!${CHAT}.querySelector(".person").hidden`)) await chat.run(press(`${CHAT}.querySelector(".person")`));
+  if (await chat.run(`!${CHAT}.querySelector(".person").hidden`)) await chat.run(`for (const tap of [1, 2]) ${press(`${CHAT}.querySelector(".person")`)}`);
   const ticket = await chat.until("a person takes over", `/T-\\d+/.exec(${CHAT}.querySelector(".status").textContent)?.[0]`);
+  assert.ok(await chat.run(`${all(CHAT, ".bubble.customer")}.filter((said) => said.textContent.includes("Talk to a person")).length < 2`), "a double tap was said twice");
 
   const desk = await tab("/desk");
   await desk.until("the desk asks who", 'document.querySelector("[name=token]")');
@@ -107,12 +119,17 @@ async function visit() {
   // The one refusal that was asked for.
   assert.match(problems.pop() ?? "", /401/);
   await desk.until("the queue has the ticket", `document.querySelector('[data-number="${ticket}"]')`);
+  // A hidden line below a queue longer than the window once made the page as long as the queue.
+  await desk.resize(1280, 200);
+  await desk.until("a long queue scrolls, not the page", `document.querySelector("aside").scrollHeight > 200 && ${FITS}`);
+  await desk.resize(1280, 800);
   await desk.run(press(`document.querySelector('[data-number="${ticket}"]')`));
   await desk.until("the case opens", 'document.querySelector(".case .ask")');
   await desk.run(write('document.querySelector(".answer textarea")', "Hello <img src=x onerror=alert(1)>"));
   await desk.run(press('document.querySelector(".answer .main")'));
   await chat.until("the reply arrives in the chat, as text", `${CHAT}.querySelector(".bubble.agent")?.textContent.includes("<img src=x")`);
   assert.equal(await chat.run(`${all(CHAT, "img, i, b")}.length`), 0, "what was said became markup");
+  await left(chat, desk, ticket);
   const say = async (text) => {
     await chat.run(write(`${CHAT}.querySelector("textarea")`, text));
     await chat.run(press(`${CHAT}.querySelector(".send")`));
@@ -122,10 +139,17 @@ async function visit() {
   await say("and the rest: local cash decline chuckle chase cement");
   await chat.until("the first part vanishes from the open chat", `${all(CHAT, ".bubble.customer")}.some((said) => said.textContent.includes("the first part is [seed phrase 1]")) && !${CHAT}.querySelector(".log").textContent.includes("wisdom")`);
   await desk.until("and from the open desk", '!document.body.textContent.includes("wisdom") && document.querySelector(".transcript").textContent.includes("[seed phrase 1]")');
-  assert.equal(await chat.run(`${all(CHAT, ".bubble.agent")}.length`), 1, "what was said before is there once");
+  assert.equal(await chat.run(`${all(CHAT, ".bubble.agent")}.length`), 2, "what was said before is there once");
   assert.equal(await chat.run(`${all(CHAT, ".bubble.customer")}.filter((said) => said.textContent.includes("and the rest")).length`), 1);
   await say("call me: 13812345678");
   await chat.until("a phone number is masked", `${CHAT}.querySelector(".log").textContent.includes("[phone 1]")`);
+  // Contact data is no leak: its note once told the customer to treat it as one.
+  const note = `${all(CHAT, ".bubble.customer")}.at(-1).querySelector(".note").textContent`;
+  await chat.until("calmly", `${note}.includes("privacy") && !${note}.includes("leaked")`);
+  const turn = press(`${CHAT}.querySelector(".switch")`);
+  await chat.run(turn);
+  await chat.until("in the page's language", `${CHAT}.querySelector(".log").textContent.includes("〔电话 1〕") && ${CHAT}.querySelector(".log").textContent.includes("〔助记词 1〕")`);
+  await chat.run(turn);
   await desk.until("the agent sees the contact, or that it is not kept", '/13812345678|contact_key/.test(document.querySelector(".case.contact")?.textContent)');
   await desk.run("window.confirm = () => true");
   const close = () => desk.run(press(`${all("document", ".ticket header button")}.at(-1)`));
@@ -135,6 +159,39 @@ async function visit() {
   await close();
   await chat.until("the customer reads that this is closed too", `!/T-/.test(${CHAT}.querySelector(".status").textContent)`);
   assert.deepEqual(problems, [], "the browser's console has errors");
+}
+
+/** What the panel of sources makes of a document's words, whichever documents the server has. */
+async function sources(chat) {
+  const quote = "## Where to look\nIn **Me > Fees** <img src=x onerror=alert(1)>\n\n- [here](javascript:boom)\n- `0x1`";
+  const reply = { outcome: "answer", mode: "verbatim", lang: "en", text: "Look.", citations: [{ document: "fees", revision: "1a2b3c4d-2026-01-02", title: "Fees", lang: "en", quote, whole: true }] };
+  const drawn = await chat.run(`(async () => {
+    const [{ entryNode }, { WORDS }] = await Promise.all([import("/web/entry.js"), import("/web/words.js")]);
+    const panel = entryNode({ from: "bot", reply: ${JSON.stringify(reply)} }, { t: WORDS.en, language: "en", server: "" }).querySelector(".source blockquote");
+    return [panel.textContent, [...panel.querySelectorAll("*")].map((node) => node.localName).join()];
+  })()`);
+  assert.deepEqual(drawn, ["Where to lookIn Me > Fees <img src=x onerror=alert(1)>here0x1", "h4,p,strong,ul,li,li,code"]);
+  console.log("ok  a source reads like an answer, and is text");
+}
+
+/** A new chat leaves the case open: the page says so, keeps a way back, and shows there when an agent has replied. */
+async function left(chat, desk, ticket) {
+  const back = `${CHAT}.querySelector(".backs button")`;
+  const again = async () => {
+    await chat.run(press(`${CHAT}.querySelector("header button:last-child")`));
+    await chat.until("the dialog says whose case is open", `${CHAT}.querySelector("dialog p").textContent.includes("${ticket}")`);
+    await chat.run(press(`${CHAT}.querySelector("dialog .send")`));
+  };
+  await again();
+  await chat.until("a new chat is empty, with a way back", `${all(CHAT, ".bubble")}.length === 1 && ${back}.textContent === "‹ Back to ${ticket}"`);
+  await chat.go();
+  await chat.until("a reload keeps it", back);
+  await desk.run(write('document.querySelector(".answer textarea")', "Are you still there?"));
+  await desk.run(press('document.querySelector(".answer .main")'));
+  await chat.until("it shows a reply", `${back}.textContent.includes("New reply")`);
+  await chat.run(press(back));
+  await chat.until("the way back leads to the reply", `${all(CHAT, ".bubble.agent")}.at(-1).textContent.includes("still there")`);
+  assert.ok(await chat.run(`${CHAT}.querySelector(".backs").hidden && /${ticket}/.test(${CHAT}.querySelector(".status").textContent)`));
 }
 
 const ADDRESS = "0x52908400098527886E0F7030069857D2E4169EE7";
@@ -154,11 +211,14 @@ async function danger(chat, desk, say) {
   await chat.run(press(`${CHAT}.querySelector(".switch")`));
   await chat.run(press(`${CHAT}.querySelector(".switch")`));
   await chat.until("the other language keeps what was typed", `${form}.querySelector("input").value === ${JSON.stringify(ADDRESS)}`);
+  await chat.go();
+  await chat.until("a reload too", `${form}.querySelector("input").value === ${JSON.stringify(ADDRESS)}`);
   await chat.run(`${form}.querySelector("input").focus()`);
   await chat.key("Tab", 9);
   await chat.type("around 3 on my way home");
   await chat.key("Enter", 13, "\r");
   await chat.until("it is sent as a message", `${all(CHAT, ".bubble.customer .plain")}.at(-1).textContent.endsWith("${ADDRESS}\\nWhen it happened: around 3 on my way home")`);
+  await chat.until("nothing of it stays in the browser", "!Object.keys(sessionStorage).some((key) => key.includes(':typed:'))");
   await chat.until("and the form has gone", `!${form} && ${CHAT}.activeElement === ${CHAT}.querySelector("textarea")`);
   await chat.go();
   await chat.until("for good", `${all(CHAT, ".bubble.customer")}.length > 2 && !${form}`);

@@ -17,7 +17,7 @@ export function caseView(data, t, show, use) {
     onclick: () => show(fact.message, fact.span),
   }, `#${fact.message}`);
   const page = (label, where) => h("a", { href: documentUrl("", where), target: "_blank", rel: "noopener" }, label);
-  const tag = (label, value, kind = "") => value && h("span", { class: `tag ${kind}` }, `${label}: ${value}`);
+  const tag = (label, value, kind = "") => value && h("span", { class: `tag ${kind}` }, `${label}${t.colon}${value}`);
   const items = (list, draw) => h("ul", {}, list.map((item) => h("li", {}, draw(item))));
   return h("section", { class: "case" },
     h("p", { class: "ask", dir: "auto" }, h("q", {}, data.ask.value), " ", where(data.ask)),
@@ -36,9 +36,15 @@ export function caseView(data, t, show, use) {
       h("span", { class: "dim" }, ` ${t.cosine} ${near.cosine.toFixed(2)} · ${t.terms} ${near.terms.toFixed(2)}`)])),
     some(data.said) && part(t.said, items(data.said, (said) => [
       `#${said.message} ${t.outcome[said.outcome] || said.outcome}`,
-      said.documents.map((document, index) => [index === 0 ? ": " : t.comma, page(document, { document })])])),
+      said.documents.map((document, index) => [index === 0 ? t.colon : t.comma, page(document, { document })])])),
     some(data.offered) && part(t.offered, items(data.offered, (offer) => offer.title)),
-    some(data.masked) && part(t.masked, h("p", {}, data.masked.join(t.comma))));
+    some(data.masked) && part(t.masked, h("p", {}, data.masked.map((line) => maskedLine(line, t)).join(t.comma))));
+}
+
+/** "seed phrase: 1" in the agent's language. */
+function maskedLine(line, t) {
+  const [kind, count] = line.split(": ");
+  return `${t.masks[kind] || kind}${t.colon}${count}`;
 }
 
 /** How to reach the customer, or why we cannot say. `given`: the customer has given something. */

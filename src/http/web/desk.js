@@ -4,7 +4,7 @@ import { caseView, contactView, marked } from "./case.js";
 import { WORDS } from "./desk_words.js";
 import { clock, h, memory, randomKey } from "./dom.js";
 import { markdown } from "./markdown.js";
-import { langOf } from "./words.js";
+import { WORDS as CHAT_WORDS, langOf } from "./words.js";
 
 const desk = {
   lang: memory.get("deskhand:desk:lang") || langOf(navigator.language),
@@ -22,7 +22,8 @@ const desk = {
 /** What stands on the screen; empty until somebody has signed in. */
 let parts = {};
 
-const words = () => WORDS[desk.lang];
+/** The names of what is hidden are the chat's. */
+const words = () => ({ masks: CHAT_WORDS[desk.lang].masks, ...WORDS[desk.lang] });
 
 /** A request that was refused. `status` is 0 where the server could not be reached. */
 class Refused extends Error {

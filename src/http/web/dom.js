@@ -18,12 +18,13 @@ export function randomKey() {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** "14:05" today, else with the day. */
+/** "14:05" or "2:05 PM" today, as the language has it; else with the day. */
 export function clock(ms, lang) {
   const date = new Date(ms);
   const today = date.toDateString() === new Date().toDateString();
   const day = today ? {} : { month: "short", day: "numeric" };
-  return date.toLocaleString(lang === "zh" ? "zh-CN" : "en", { ...day, hour: "2-digit", minute: "2-digit" });
+  const hour = lang === "zh" ? { hour: "2-digit", hourCycle: "h23" } : { hour: "numeric" };
+  return date.toLocaleString(lang === "zh" ? "zh-CN" : "en", { ...day, ...hour, minute: "2-digit" });
 }
 
 /** The day in a revision such as 3f9a1c22-2026-11-22; null where there is none. */
@@ -40,12 +41,19 @@ export function documentUrl(server, { document, revision, lang }) {
   return `${server}/v1/documents/${encodeURIComponent(document)}?${query}`;
 }
 
-/** localStorage, or nothing where the browser refuses it. */
-export const memory = {
-  get(key) {
-    try { return localStorage.getItem(key); } catch { return null; }
-  },
-  set(key, value) {
-    try { value === null ? localStorage.removeItem(key) : localStorage.setItem(key, value); } catch { /* private mode */ }
-  },
-};
+/** A storage of the browser; where it is refused, this page's own memory. */
+function keeper(storage) {
+  const spare = new Map();
+  return {
+    get(key) {
+      try { return storage().getItem(key); } catch { return spare.get(key) ?? null; }
+    },
+    set(key, value) {
+      try { value === null ? storage().removeItem(key) : storage().setItem(key, value); } catch { spare.set(key, value); }
+    },
+  };
+}
+
+/** What every tab remembers, and what this tab does until it is closed. */
+export const memory = keeper(() => localStorage);
+export const tabMemory = keeper(() => sessionStorage);

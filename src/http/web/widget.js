@@ -4,9 +4,12 @@
 // What the customer types is shown at once and sent in order, each with a key, so that trying again never says it twice. What
 // comes back arrives as numbered events: after a lost connection or a reload the page reads on where it was.
 
-import { clock, documentUrl, h, memory, randomKey, revisionDay } from "./dom.js";
-import { closeForms, factsForm } from "./facts.js";
+import { h, memory, randomKey } from "./dom.js";
+import { bubble, entryNode } from "./entry.js";
+import { closeForms } from "./facts.js";
+import { Left, Typed, askAgain, drawBacks } from "./kept.js";
 import { markdown } from "./markdown.js";
+import { hiddenIn } from "./masks.js";
 import { WORDS, langOf } from "./words.js";
 
 const HERE = new URL(import.meta.url);
@@ -18,10 +21,10 @@ const EVENTS = ["message", "replaced", "step", "sentence", "answer", "offer", "h
 const SLOW_MS = 12000;
 /** A message that cannot be sent is tried again for so long. */
 const LIMIT_SENDING_MS = 60000;
+/** How often we look into the conversations that the customer has left. */
+const LOOK_MS = 20000;
 /** Statuses that may be others a moment later. */
 const PASSING = [408, 429, 500, 502, 503, 504];
-/** What stands for a secret in a stored message, such as "[seed phrase 1]". */
-const MASK = /\[[^[\]]+ \d+(:[^[\]]*)?\]/;
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -33,18 +36,22 @@ class DeskhandChat extends HTMLElement {
     if (this.server === location.origin) this.server = "";
     this.store = `deskhand:${this.server || location.origin}`;
     this.language = memory.get(`${this.store}:lang`) || langOf(this.getAttribute("lang") || navigator.language);
-    this.conversation = memory.get(this.store);
+    this.enter(memory.get(this.store));
+    this.left = new Left(`${this.store}:left`);
     this.attachShadow({ mode: "open" }).adoptedStyleSheets = [STYLE];
     if (memory.get(`${this.store}:large`)) this.setAttribute("large", "");
     this.reset();
     this.build();
     this.resume();
+    this.lookTimer = setInterval(() => document.hidden || this.lookBack(), LOOK_MS);
+    this.lookBack();
   }
 
   disconnectedCallback() {
     this.events?.close();
     clearTimeout(this.retryTimer);
     clearTimeout(this.slowTimer);
+    clearInterval(this.lookTimer);
   }
 
   reset() {
@@ -57,6 +64,14 @@ class DeskhandChat extends HTMLElement {
     this.history = [];
     this.draft = null;
     this.tries = 0;
+    this.asked = false;
+  }
+
+  /** From now on this conversation is on the screen, here and after a reload; null for one that has not begun. */
+  enter(conversation) {
+    this.conversation = conversation;
+    memory.set(this.store, conversation);
+    this.typed = new Typed(`${this.store}:typed:${conversation}`);
   }
 
   get words() {
@@ -86,8 +101,10 @@ class DeskhandChat extends HTMLElement {
     });
     this.input.value = draft;
     const button = (name, label, act, more = {}) => h("button", { type: "button", class: name, onclick: act, ...more }, label);
-    this.person = button("person", t.person, () => this.send(this.words.person, "person"));
-    this.fresh = button("small", t.again, () => this.again());
+    this.person = button("person", t.person, () => this.send(this.words.person, "person"), { "aria-disabled": String(this.asked) });
+    const plus = h("span", { class: "icon", "aria-hidden": "true" }, "+");
+    this.fresh = button("small fresh", [h("span", { class: "label" }, t.again), plus], () => this.again(), { title: t.again });
+    this.backs = h("nav", { class: "backs", "aria-label": t.left, "aria-live": "polite" });
     this.shadowRoot.replaceChildren(
       h("section", { class: "chat", lang: this.language === "zh" ? "zh-Hans" : "en", "aria-label": t.title },
         h("header", {},
@@ -97,11 +114,12 @@ class DeskhandChat extends HTMLElement {
           }),
           button("small switch", t.switch, () => this.speak(this.language === "zh" ? "en" : "zh"), { lang: this.language === "zh" ? "en" : "zh-Hans" }),
           this.fresh),
-        h("p", { class: "safety" }, t.safety),
+        this.backs,
+        h("p", { class: "safety" }, h("span", { class: "long" }, t.safety), h("span", { class: "short" }, t.safetyShort)),
         this.log, this.hint,
         h("form", { class: "say", onsubmit: (event) => { event.preventDefault(); this.submit(); } },
           this.input, h("button", { type: "submit", class: "send" }, t.send), this.person)));
-    this.log.append(this.bubble("bot", h("p", {}, t.hello)));
+    this.log.append(bubble("bot", t, h("p", {}, t.hello)));
     for (const entry of this.history) this.draw(entry);
     if (this.draft) this.log.append(this.draft.node);
     this.sizes?.disconnect();
@@ -111,6 +129,7 @@ class DeskhandChat extends HTMLElement {
     this.toEnd();
     this.grow();
     this.showStatus();
+    this.showLeft();
     this.showHint(this.waiting);
   }
 
@@ -119,6 +138,12 @@ class DeskhandChat extends HTMLElement {
     memory.set(`${this.store}:lang`, language);
     this.build();
     this.shadowRoot.querySelector(".switch").focus();
+  }
+
+  /** What stands around a conversation that has begun is less. */
+  begun() {
+    this.fresh.hidden = this.history.length === 0;
+    this.fresh.closest(".chat")?.classList.toggle("begun", !this.fresh.hidden);
   }
 
   enlarge() {
@@ -145,8 +170,12 @@ class DeskhandChat extends HTMLElement {
     if (this.state === "person" && this.shadowRoot.activeElement === this.person) this.log.focus();
     this.person.hidden = this.state === "person";
     // Without a case that waits for them, the facts have no reader.
-    if (this.state !== "person") closeForms(this.log, this.input);
-    this.fresh.hidden = this.history.length === 0;
+    if (this.state !== "person") this.typed.drop(closeForms(this.log, this.input));
+    this.begun();
+  }
+
+  showLeft() {
+    drawBacks(this.backs, this.left.list, this.words, (id) => this.back(id));
   }
 
   /** Says that a reply is under way, or that none is. */
@@ -156,7 +185,8 @@ class DeskhandChat extends HTMLElement {
     this.waiting = on;
     const dots = () => h("span", { class: "dots", "aria-hidden": "true" });
     this.hint.replaceChildren(...(on ? [dots(), this.words.typing] : []));
-    if (on) this.slowTimer = setTimeout(() => this.hint.replaceChildren(dots(), this.words.slow), SLOW_MS);
+    const slow = () => { this.hint.replaceChildren(dots(), this.words.slow); this.setAsked(false); };
+    if (on) this.slowTimer = setTimeout(slow, SLOW_MS);
   }
 
   nearEnd() {
@@ -168,25 +198,19 @@ class DeskhandChat extends HTMLElement {
     this.atEnd = true;
   }
 
-  bubble(from, ...content) {
-    const name = { customer: this.words.you, bot: this.words.bot, agent: this.words.agent }[from];
-    // Colour and side tell a reader who looks; one who listens needs the word.
-    return h("article", { class: `bubble ${from}` }, h("span", { class: from === "customer" ? "who unseen" : "who" }, name), ...content);
-  }
-
   /** Remembers an entry, so that it can be drawn again in the other language, and draws it. */
   add(entry) {
     this.history.push(entry);
     this.draw(entry);
-    this.fresh.hidden = false;
+    this.begun();
   }
 
   draw(entry) {
     // Only follow the conversation when the reader is at its end.
     const follow = this.nearEnd() || entry.from === "customer";
-    if (entry.from === "customer") this.settle(entry.text);
+    if (entry.from === "customer") this.settle(entry);
     // The form of a case that has ended would answer another one.
-    if (entry.from === "system" && ["closed", "handed_back"].includes(entry.text)) closeForms(this.log, this.input);
+    if (entry.from === "system" && ["closed", "handed_back"].includes(entry.text)) this.typed.drop(closeForms(this.log, this.input));
     const node = this.node(entry);
     entry.node = node;
     this.log.append(node);
@@ -195,48 +219,26 @@ class DeskhandChat extends HTMLElement {
   }
 
   /** What was offered is settled by the customer's next word, a form by a line that answers it. */
-  settle(text) {
+  settle(entry) {
     const chips = [...this.log.querySelectorAll(".chip:not(:disabled)")];
     if (chips.includes(this.shadowRoot.activeElement)) this.log.focus();
     for (const chip of chips) chip.disabled = true;
-    closeForms(this.log, this.input, text);
+    const answered = closeForms(this.log, this.input, entry.text);
+    // What is under way may fail: then it is still there after a reload.
+    if (entry.sending || entry.failed) entry.answered = answered;
+    else this.typed.drop(answered);
   }
 
   node(entry) {
-    const t = this.words;
-    if (entry.from === "system") {
-      const text = { joined: `${entry.agent || t.agent} ${t.joined}`, closed: t.closed, handed_back: t.handedBack, failed: t.failedTurn }[entry.text];
-      return h("p", { class: "system" }, text || entry.text);
-    }
-    if (entry.from === "bot" && entry.reply) return this.replyNode(entry);
-    if (entry.from === "agent") return this.agentNode(entry);
-    const node = this.bubble(entry.from, h("p", { class: "plain", dir: "auto" }, entry.text));
-    if (entry.at) node.append(h("time", {}, clock(entry.at, this.language)));
-    node.classList.toggle("sending", Boolean(entry.sending));
-    if (entry.masked) node.append(h("p", { class: "note" }, t.hidden));
-    if (entry.failed) node.append(this.failure(entry));
-    return node;
+    return entryNode(entry, {
+      t: this.words, language: this.language, server: this.server, send: (text, choice) => this.send(text, choice),
+      retry: () => this.post(entry), edit: () => this.edit(entry), fields: () => this.fields(entry),
+    });
   }
 
-  agentNode(entry) {
-    const node = this.bubble("agent", h("div", { class: "text", dir: "auto" }, markdown(entry.text, this.server)));
-    if (entry.agent) node.firstChild.textContent = `${this.words.agent} · ${entry.agent}`;
-    if (entry.at) node.append(h("time", {}, clock(entry.at, this.language)));
-    return node;
-  }
-
-  /** Why a message was not sent, and what the customer can do. */
-  failure(entry) {
-    const t = this.words;
-    const edit = () => {
-      this.drop(entry);
-      this.input.value = entry.text;
-      this.grow();
-      this.input.focus();
-    };
-    const button = entry.failed === "tooLong" ? h("button", { type: "button", class: "small", onclick: edit }, t.edit)
-      : h("button", { type: "button", class: "small", onclick: () => this.post(entry) }, t.retry);
-    return h("p", { class: "note", role: "alert" }, `${t.failed} ${t.failure[entry.failed]} `, button);
+  fields(entry) {
+    const form = this.history.filter(({ reply }) => reply?.asks?.length).indexOf(entry);
+    return { form, typed: this.typed.of(form), keep: () => this.typed.keep() };
   }
 
   redraw(entry) {
@@ -244,54 +246,6 @@ class DeskhandChat extends HTMLElement {
     entry.node.replaceWith(node);
     entry.node = node;
     if (this.atEnd) this.toEnd();
-  }
-
-  replyNode(entry) {
-    const { reply } = entry;
-    const t = this.words;
-    const lang = reply.lang === "zh" ? "zh-Hans" : "en";
-    const node = this.bubble("bot", h("div", { class: "text", lang }, markdown(reply.text, this.server)));
-    if (reply.outcome === "handoff") {
-      node.classList.add("handoff");
-      node.classList.toggle("danger", reply.reason?.code === "danger");
-      if (reply.ticket && !reply.text.includes(reply.ticket)) node.append(h("p", { class: "ticket" }, `${t.caseNumber} ${reply.ticket}`));
-    }
-    const partial = ["verbatim", "composed"].includes(reply.mode) && reply.citations?.find((citation) => citation.whole === false);
-    if (partial) node.append(h("p", { class: "rest" }, this.link(partial, t.rest)));
-    if (reply.citations?.length) node.append(this.sources(reply));
-    if (reply.outcome === "offer" && reply.offers?.length) node.append(this.chips(reply.offers));
-    if (reply.asks?.length) node.append(factsForm(reply, entry.facts ||= {}, t, (text) => this.send(text)));
-    return node;
-  }
-
-  chips(offers) {
-    const t = this.words;
-    const chip = (label, choice, kind = "") =>
-      h("button", { type: "button", class: `chip ${kind}`, dir: "auto", onclick: () => this.send(label, choice) }, label);
-    return h("div", { class: "chips", role: "group", "aria-label": t.offers },
-      offers.map((offer) => chip(offer.title, { document: offer.document }, "offer")), chip(t.none, "none"), chip(t.person, "person"));
-  }
-
-  sources(reply) {
-    const [first, ...others] = reply.citations;
-    const more = others.length > 0 ? ` +${others.length}` : "";
-    return h("details", {},
-      h("summary", {}, `${this.words.sources}: ${first.title}${more}`),
-      reply.citations.map((citation) => this.citation(citation, reply.lang)));
-  }
-
-  citation(citation, replyLang) {
-    const t = this.words;
-    const day = revisionDay(citation.revision);
-    const about = [day && `${t.revised} ${day}`, citation.lang !== replyLang && t.otherLang[citation.lang]].filter(Boolean);
-    return h("div", { class: "source", lang: citation.lang === "zh" ? "zh-Hans" : "en" },
-      h("strong", {}, citation.title), about.length > 0 && h("span", { class: "note" }, ` ${about.join(" · ")}`),
-      h("blockquote", { dir: "auto" }, citation.quote),
-      this.link(citation, t.open));
-  }
-
-  link(citation, label) {
-    return h("a", { href: documentUrl(this.server, citation), target: "_blank", rel: "noopener" }, label);
   }
 
   // What the customer does.
@@ -305,8 +259,23 @@ class DeskhandChat extends HTMLElement {
     this.input.focus();
   }
 
+  /** Whoever has asked for a person need not ask again while the answer is under way. Not `disabled`: that would lose the focus. */
+  setAsked(asked) {
+    this.asked = asked;
+    this.person.setAttribute("aria-disabled", String(asked));
+  }
+
+  /** Takes a message that was refused back into the box. */
+  edit(entry) {
+    this.drop(entry);
+    this.input.value = entry.text;
+    this.grow();
+    this.input.focus();
+  }
+
   send(text, choice) {
-    if (choice === "person" && this.state === "person") return;
+    if (choice === "person" && (this.asked || this.state === "person")) return;
+    if (choice === "person") this.setAsked(true);
     const entry = { from: "customer", text, choice, key: randomKey(), sending: true, at: Date.now() };
     this.add(entry);
     this.post(entry);
@@ -330,6 +299,7 @@ class DeskhandChat extends HTMLElement {
       const problem = await this.attempt(entry);
       if (!problem) {
         entry.sending = false;
+        this.typed.drop(entry.answered || []);
         entry.node.classList.remove("sending");
         // Drawn from the server already, while this waited for the answer.
         if (this.history.some((other) => other !== entry && other.message === entry.message)) this.drop(entry);
@@ -344,9 +314,10 @@ class DeskhandChat extends HTMLElement {
   /** Sends once. Nothing when it is stored, else why not (a word of `failure`), and whether trying again may help. */
   async attempt(entry) {
     try {
-      if (!this.conversation) await this.start();
+      if (!this.conversation) await this.start(entry);
+      const { conversation } = this;
       const body = JSON.stringify({ text: entry.text, choice: entry.choice });
-      const path = `/v1/conversations/${this.conversation}/messages`;
+      const path = `/v1/conversations/${conversation}/messages`;
       const response = await this.fetch(path, { method: "POST", body, headers: { "idempotency-key": entry.key } });
       if (response.ok) {
         entry.message = (await response.json()).message;
@@ -354,7 +325,7 @@ class DeskhandChat extends HTMLElement {
       }
       if (response.status === 404 && !entry.choice?.document) {
         // The server has forgotten the conversation: what was said begins another.
-        this.forget();
+        if (this.conversation === conversation) this.forget();
         return { why: "ours", passing: true };
       }
       const why = { 413: "tooLong", 422: "tooLong", 429: "tooMany", 503: "tooMany" }[response.status] || "ours";
@@ -375,50 +346,69 @@ class DeskhandChat extends HTMLElement {
     entry.sending = false;
     entry.failed = why;
     this.redraw(entry);
+    this.setAsked(false);
     this.showHint(false);
   }
 
-  async start() {
+  async start(entry) {
     const customer = this.getAttribute("customer") || undefined;
     const body = JSON.stringify({ lang: this.language, channel: "web", customer });
     const response = await this.fetch("/v1/conversations", { method: "POST", body });
     if (!response.ok) throw new Error(`HTTP ${response.status}`);
-    this.conversation = (await response.json()).id;
-    memory.set(this.store, this.conversation);
+    const { id } = await response.json();
+    // The customer has moved on to another conversation meanwhile; nothing has been said in this one.
+    if (!this.history.includes(entry)) throw new Error("left");
+    this.enter(id);
     this.listen();
   }
 
   forget() {
     this.events?.close();
     clearTimeout(this.retryTimer);
-    this.conversation = null;
+    if (!this.left.list.some(({ id }) => id === this.conversation)) this.typed.drop(Object.keys(this.typed.forms));
     this.last = 0;
     this.offline = false;
-    memory.set(this.store, null);
+    this.enter(null);
   }
 
-  /** Asks first, in the page: a frame of another origin's page may not open the browser's own dialogs. */
   again() {
-    const t = this.words;
-    const close = (begin) => {
-      dialog.close();
-      if (begin) this.begin();
-    };
-    const dialog = h("dialog", { "aria-label": t.again, onclose: () => dialog.remove() },
-      h("p", {}, t.againAsk),
-      h("div", {},
-        h("button", { type: "button", onclick: () => close(false) }, t.stay),
-        h("button", { type: "button", class: "send", onclick: () => close(true) }, t.again)));
+    const dialog = askAgain(this.words, this.ticket, () => this.begin());
     this.shadowRoot.querySelector(".chat").append(dialog);
     dialog.showModal();
   }
 
+  /** A new conversation. One whose case is with a person stays in reach: the reply comes into it, and nowhere else. */
   begin() {
+    this.left.list = this.left.list.filter((one) => one.ticket);
+    if (this.ticket) this.setAside();
+    this.move(null);
+  }
+
+  /** Back to a conversation that was left; the one on the screen stays in reach in its turn. */
+  back(id) {
+    this.left.drop(id);
+    if (this.conversation) this.setAside();
+    this.move(id);
+  }
+
+  setAside() {
+    const agents = this.history.filter((entry) => entry.from === "agent").length;
+    this.left.put({ id: this.conversation, ticket: this.ticket, agents, sign: null });
+  }
+
+  move(conversation) {
     this.forget();
     this.reset();
+    this.enter(conversation);
     this.showHint(false);
     this.build();
+    this.resume();
     this.input.focus();
+  }
+
+  async lookBack() {
+    await this.left.look((id) => this.read(id));
+    this.showLeft();
   }
 
   fetch(path, options = {}) {
@@ -428,19 +418,27 @@ class DeskhandChat extends HTMLElement {
 
   // What comes back.
 
+  /** A conversation as it is stored; null where the server has forgotten it. */
+  async read(id) {
+    const response = await this.fetch(`/v1/conversations/${id}/messages`);
+    if (response.status === 404) return null;
+    if (!response.ok) throw new Error(`HTTP ${response.status}`);
+    return response.json();
+  }
+
   async resume() {
     if (!this.conversation) return;
     const { conversation } = this;
     try {
-      const response = await this.fetch(`/v1/conversations/${conversation}/messages`);
+      const found = await this.read(conversation);
       if (this.conversation !== conversation) return;
-      // The server has forgotten it: begin anew rather than speak into the void.
-      if (response.status === 404) return this.forget();
-      if (!response.ok) throw new Error(`HTTP ${response.status}`);
-      this.restore(await response.json());
+      // Begin anew rather than speak into the void.
+      if (!found) return this.forget();
+      this.restore(found);
       this.setOffline(false);
       this.listen();
     } catch {
+      if (this.conversation !== conversation) return;
       this.setOffline(true);
       this.later(() => this.resume());
     }
@@ -506,6 +504,7 @@ class DeskhandChat extends HTMLElement {
       return;
     }
     this.showHint(false);
+    this.setAsked(false);
     if (kind === "error") return this.add({ from: "system", text: "failed" });
     if (kind === "handoff") {
       this.state = "person";
@@ -521,22 +520,20 @@ class DeskhandChat extends HTMLElement {
     const { conversation } = this;
     this.dropDraft();
     try {
-      const response = await this.fetch(`/v1/conversations/${conversation}/messages`);
-      if (!response.ok) throw new Error(`HTTP ${response.status}`);
-      const found = await response.json();
-      if (this.conversation !== conversation) return;
+      const found = await this.read(conversation);
+      if (this.conversation !== conversation || !found) return;
       const stored = new Set(found.messages.map((message) => message.message));
       const unsent = this.history.filter((entry) => entry.from === "customer" && (entry.sending || entry.failed) && !stored.has(entry.message));
       this.history = [];
       this.pending = unsent;
-      this.log.replaceChildren(this.bubble("bot", h("p", {}, this.words.hello)));
+      this.log.replaceChildren(bubble("bot", this.words, h("p", {}, this.words.hello)));
       this.restore(found);
       for (const entry of unsent) this.add(entry);
       this.showStatus();
       // What happened while this was under way is told again.
       this.listen();
     } catch {
-      this.later(() => this.replaced());
+      if (this.conversation === conversation) this.later(() => this.replaced());
     }
   }
 
@@ -550,7 +547,7 @@ class DeskhandChat extends HTMLElement {
     if (number !== next || (this.draft && message !== this.draft.message)) return;
     const follow = this.nearEnd();
     // Busy: a screen reader reads the answer once, when it is whole.
-    const node = this.draft?.node || this.bubble("bot", h("div", { class: "text" }));
+    const node = this.draft?.node || bubble("bot", this.words, h("div", { class: "text" }));
     if (!this.draft) node.setAttribute("aria-busy", "true");
     this.draft = { message, number, node, text: (this.draft?.text || "") + text };
     node.querySelector(".text").replaceChildren(markdown(this.draft.text, this.server));
@@ -590,7 +587,7 @@ class DeskhandChat extends HTMLElement {
     own.sending = false;
     own.node.classList.remove("sending");
     if (own.text === text) return;
-    own.masked = MASK.test(text) && !own.text.includes(text);
+    own.hidden = hiddenIn(own.text, text);
     own.text = text;
     this.redraw(own);
   }
