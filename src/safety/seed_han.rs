@@ -226,15 +226,18 @@ fn with_checksum(stretch: &[Here], mentions: &[Mention], known: &[Range<usize>])
     parts
 }
 
-/// Characters one by one, each with a gap around it, however common they are; one of them may be in no list.
+/// Characters one by one, each with a gap around it: nobody writes prose so for as long as a phrase, however common
+/// the characters are. One of them may be in no list.
 fn spaced_runs(stretch: &[Here]) -> Vec<Range<usize>> {
     const SHORTEST: usize = 6;
+    const WHOLE_PHRASE: usize = 12;
     let mut at = 0;
     let mut runs = Vec::new();
     for run in stretch.chunk_by(|left, right| left.is_spaced == right.is_spaced) {
         let listed: Vec<&Here> = run.iter().filter(|here| here.han.is_some()).collect();
         let oddness: f32 = listed.iter().map(|here| here.oddness).sum();
-        if listed.len() >= SHORTEST && listed.len() + 1 >= run.len() && run[0].is_spaced && oddness >= LIMIT_SPACED {
+        let is_odd = oddness >= LIMIT_SPACED || listed.len() >= WHOLE_PHRASE;
+        if listed.len() >= SHORTEST && listed.len() + 1 >= run.len() && run[0].is_spaced && is_odd {
             runs.push(at..at + run.len());
         }
         at += run.len();
@@ -381,6 +384,17 @@ mod tests {
         for text in ["賞大 著稿 削結 軍擲 使色 梁條 豪無 波", "屬夾 遵飽 趕陳 情存 閱下 方建\n谢谢"]
         {
             assert!(mask(&format!("看 {text}")).as_str().contains("[seed phrase 1]"), "{text}");
+        }
+    }
+
+    #[test]
+    fn twelve_characters_one_by_one_go_however_common_they_are() {
+        for text in [
+            "我的助记词是 的 一 是 在 不 了 有 和 人 这 中 大",
+            "1.的 2.一 3.是 4.在 5.不 6.了 7.有 8.和 9.人 10.这 11.中 12.大",
+        ] {
+            let masked = mask(text);
+            assert!(masked.as_str().contains("[seed phrase 1]") && !masked.as_str().contains('中'), "{masked:?}");
         }
     }
 

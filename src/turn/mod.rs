@@ -31,6 +31,8 @@ pub mod logistic;
 
 pub mod phrases;
 
+mod parts;
+
 mod policy;
 
 pub mod question;
@@ -62,7 +64,7 @@ use self::{
     },
     judge::Verdict,
     question::{Question, Spoken},
-    reply::{Code, Outcome, Reply, Sentence, Step},
+    reply::{Code, Offer, Outcome, Reply, Sentence, Step},
     retrieve::Retrieved,
     shelf::Shelf,
 };
@@ -208,6 +210,9 @@ pub struct Explanation {
     pub draft: Option<String>,
 }
 
+/// Questions to tap below one reply.
+const MOST_OFFERS: usize = 4;
+
 /// One turn while it runs.
 struct Turn<'a> {
     bot: &'a Bot,
@@ -293,8 +298,14 @@ impl<'a> Turn<'a> {
         }
         match judged.verdict {
             Verdict::Answer if !self.stands_alone(&shelf, own.as_deref()).await? => self.offer().await,
-            Verdict::Answer => self.answer(&shelf).await,
-            Verdict::Offer => self.offer().await,
+            Verdict::Answer => {
+                let reply = self.answer(&shelf).await?;
+                self.with_other_questions(reply, &shelf).await
+            }
+            Verdict::Offer => {
+                let reply = self.offer().await?;
+                self.with_other_questions(reply, &shelf).await
+            }
             Verdict::HandOff(code) => self.hand_off(code, None).await,
         }
     }
@@ -335,6 +346,44 @@ impl<'a> Turn<'a> {
         let found = shelf.retrieve(own, &alone, self.asked.day, product).await?;
         let first = |retrieved: &Retrieved| retrieved.candidates.first().map(|best| best.document.id.clone());
         Ok(first(&found) == first(&self.retrieved))
+    }
+
+    /// The reply with what the message's single questions find, where it asks two or three: searched as one they hide each other,
+    /// and an answer is one's at best.
+    async fn with_other_questions(&self, mut reply: Reply, shelf: &Shelf) -> Result<Reply> {
+        if reply.outcome == Outcome::Handoff || self.question.carried {
+            return Ok(reply);
+        }
+        let mut found = Vec::new();
+        for offer in self.found_by_parts(shelf).await? {
+            let answered = reply.citations.iter().any(|citation| citation.document == offer.document);
+            if !answered && !found.contains(&offer) {
+                found.push(offer);
+            }
+        }
+        reply.offers.retain(|offer| !found.contains(offer));
+        let after_the_best = reply.offers.len().min(1);
+        reply.offers.splice(after_the_best..after_the_best, found);
+        reply.offers.truncate(MOST_OFFERS);
+        Ok(reply)
+    }
+
+    /// For each of the message's questions the document that it finds alone, where the judge would offer it at least.
+    async fn found_by_parts(&self, shelf: &Shelf) -> Result<Vec<Offer>> {
+        let parts = parts::parts(self.question.text.as_str());
+        let (Some(embedder), false) = (&self.bot.embedder, parts.is_empty()) else { return Ok(Vec::new()) };
+        let texts = parts.iter().map(|part| (*part).to_owned()).collect();
+        let vectors = embedder.embed(Side::Query, texts).await?;
+        let mut offers = Vec::new();
+        for (part, vector) in parts.into_iter().zip(vectors) {
+            let mut question = self.question.of_part(part);
+            self.bot.spell(&mut question, shelf);
+            let product = self.bot.policy.product.as_deref();
+            let found = shelf.retrieve(Some(&vector), &question, self.asked.day, product).await?;
+            let offered = !matches!(shelf.judge.judge(&found.features, question.lang).verdict, Verdict::HandOff(_));
+            offers.extend(found.offers(question.lang).into_iter().take(usize::from(offered)));
+        }
+        Ok(offers)
     }
 
     /// What a tap on an offer leads to.

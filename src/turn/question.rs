@@ -69,8 +69,12 @@ impl Question {
 
     /// The question without what it carries over.
     pub fn alone(&self) -> Self {
-        let search = self.text.as_str().to_owned();
-        Question { spelt: keywords::simplified(&search), search, carried: false, ..self.clone() }
+        self.of_part(self.text.as_str())
+    }
+
+    /// One question of a message that asks several: the same message, searched with this part of it.
+    pub fn of_part(&self, part: &str) -> Self {
+        Question { search: part.to_owned(), spelt: keywords::simplified(part), carried: false, ..self.clone() }
     }
 
     /// Mends misspelt words with those of the knowledge.

@@ -56,16 +56,17 @@ function replyNode({ reply }, { t, server, send, fields }) {
   const ourselves = reply.mode === "card" && OURSELVES.includes(reply.reason?.code);
   if (reply.citations?.length && !ourselves) node.append(sources(reply, t, server));
   if (reply.outcome === "offer" && reply.offers?.length) node.append(chips(reply.offers, t, send));
+  if (reply.outcome === "answer" && reply.offers?.length) node.append(h("p", { class: "note" }, t.alsoAsked), chips(reply.offers, t, send, false));
   if (reply.asks?.length) node.append(factsForm(reply, fields(), t, send));
   return node;
 }
 
 /** The way to a person is not among them: it stands below, always at the same place. */
-function chips(offers, t, send) {
+function chips(offers, t, send, none = true) {
   const chip = (label, choice, kind = "") =>
     h("button", { type: "button", class: `chip ${kind}`, dir: "auto", onclick: () => send(label, choice) }, label);
   return h("div", { class: "chips", role: "group", "aria-label": t.offers },
-    offers.map((offer) => chip(offer.title, { document: offer.document }, "offer")), chip(t.none, "none"));
+    offers.map((offer) => chip(offer.title, { document: offer.document }, "offer")), none && chip(t.none, "none"));
 }
 
 function sources(reply, t, server) {

@@ -48,6 +48,24 @@ fn bad_input_gets_a_clear_answer_and_loses_nothing() {
 }
 
 #[test]
+fn a_message_of_two_questions_offers_what_its_answer_leaves_out() {
+    let place = Place::new();
+    let process = Process::start(&place);
+    let (first, second) = (QUESTIONS[0], QUESTIONS[1]);
+    let both = format!("{}? {}?", first.0.trim_end_matches(['?', '？']), second.0.trim_end_matches(['?', '？']));
+    let reply = process.ask(&both);
+    let named = |list: &str| -> Vec<String> {
+        reply[list].as_array().unwrap().iter().map(|one| one["document"].as_str().unwrap().to_owned()).collect()
+    };
+    let said = [named("citations"), named("offers")].concat();
+    for document in [first.1, second.1] {
+        assert!(said.iter().any(|said| said == document), "{document} is not in {reply}");
+    }
+    let thanks = process.ask("thanks, that's all");
+    assert_eq!((&thanks["reason"]["code"], &thanks["offers"]), (&json!("small_talk"), &json!([])));
+}
+
+#[test]
 fn two_hundred_messages_at_once_are_answered_or_asked_to_come_back() {
     for (limit, may_refuse) in [("256", false), ("16", true)] {
         let place = Place::new();
