@@ -1,6 +1,6 @@
 //! What the customer adds while a person has the case is read into it as it comes, so that an agent need not look for it.
 
-use super::{Case, ask_of, corrections, fact, facts, given, masks_in, story};
+use super::{Case, ask_of, corrections, fact, facts, given, masks_in, says_the_same, story};
 
 /// From the calmest to the angriest.
 const MOODS: [&str; 3] = ["calm", "worried", "angry"];
@@ -10,7 +10,7 @@ const MOST: usize = 50;
 
 impl Case {
     /// Reads a message of the customer's, by its place in the conversation: facts and corrections, what was tried, what is
-    /// no longer missing, masks; mood and priority only rise. Renders the text again.
+    /// no longer missing, masks, whether they say that it is solved; mood and priority only rise. Renders the text again.
     pub fn hear(&mut self, message: u32, text: &str) {
         let messages = [(message, text)];
         for (slot, span) in facts::find(text) {
@@ -24,7 +24,7 @@ impl Case {
         }
         self.facts = corrections::standing(&messages, std::mem::take(&mut self.facts));
         for tried in story::tried(text).into_iter().map(|span| fact("tried", message, text, span)) {
-            if self.tried.len() < MOST && self.tried.iter().all(|known| known.value != tried.value) {
+            if self.tried.len() < MOST && self.tried.iter().all(|known| !says_the_same(known, &tried)) {
                 self.tried.push(tried);
             }
         }
@@ -35,6 +35,15 @@ impl Case {
         }
         self.priority = self.priority.min(story::priority(self.code, &self.mood, &messages));
         self.count_masks(masks_in(&messages));
+        if let Some(span) = story::solved(text) {
+            self.solved = Some(fact("solved", message, text, span));
+        } else if story::unsolved(text) {
+            self.solved = None;
+        }
+        if self.watched_to == 0 {
+            // A case of an earlier version: what it holds was looked at when it was written, or never will be.
+            self.watched_to = self.read_to;
+        }
         self.read_to = self.read_to.max(message);
         self.render();
     }
