@@ -232,12 +232,16 @@ impl Bot {
             return self.listen(&found).await;
         }
         let messages = self.store.messages(conversation, 0).await?;
-        let Some((asked, last)) = asked(&found, &messages) else { return Ok(None) };
+        let Some((asked, parts)) = asked(&found, &messages) else { return Ok(None) };
+        let last = i64::from(asked.message);
         let step = NewEvent { kind: "step".to_owned(), json: json!({ "step": "reading", "message": last }) };
         self.store.add_events(conversation, vec![step]).await?;
         let mut reply = self.turn_told(conversation, last, asked).await;
         if messages.len() > self.policy.limit_messages && reply.outcome != Outcome::Handoff {
             tracing::info!(messages = messages.len(), "a long conversation");
+        }
+        if let Some(case) = &mut reply.case {
+            case.place(&parts);
         }
         let ticket = self.ticket(conversation, &mut reply).await?;
         let text = safety::mask_document(&reply.text);
@@ -334,8 +338,8 @@ fn priority_of(case: &Case) -> Priority {
 }
 
 /// A turn's input from what the conversation holds: every customer's message since the last reply is one question.
-/// `None` when there is nothing to answer.
-fn asked(conversation: &Conversation, messages: &[Message]) -> Option<(Asked, i64)> {
+/// Those messages come with it, each with its place and its length in characters. `None` when there is nothing to answer.
+fn asked(conversation: &Conversation, messages: &[Message]) -> Option<(Asked, Vec<(u32, usize)>)> {
     let closed = messages.iter().rposition(|message| message.role == Role::System && message.text.as_str() == CLOSED);
     let messages = &messages[closed.map_or(0, |at| at + 1)..];
     let replied =
@@ -367,7 +371,8 @@ fn asked(conversation: &Conversation, messages: &[Message]) -> Option<(Asked, i6
         lang: conversation.lang,
         day: Zoned::now().date(),
     };
-    Some((asked, last.seq))
+    let parts = open.iter().map(|message| (message.seq as u32, message.text.as_str().chars().count())).collect();
+    Some((asked, parts))
 }
 
 fn remembered(details: &serde_json::Value) -> Option<PastReply> {

@@ -308,3 +308,17 @@ impl Voice {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_belongs_to_the_situation_that_it_was_written_for() {
+        let card = phrases::card("theft", Lang::En).unwrap();
+        assert!(belongs_to(card, "theft") && !belongs_to(card, "scam"));
+        let tagged = Document { id: "stolen-coins".into(), tags: vec!["theft".into()], ..card.clone() };
+        assert!(belongs_to(&tagged, "theft") && !belongs_to(&tagged, "scam"));
+        assert!(!belongs_to(&Document { tags: vec!["fees".into()], ..tagged }, "theft"));
+    }
+}

@@ -23,7 +23,7 @@ use crate::{
         Bot,
         alarm::Alarm,
         answer,
-        case::Case,
+        case::{Case, why},
         endings::{belongs_to, card_of},
         guard::{self, Class, Finding, Guard},
         phrases::phrase,
@@ -160,9 +160,11 @@ impl Added {
         let message = self.message as u32;
         let shown = match (&self.alarm, &self.card) {
             (Some(alarm), Some(card)) => {
+                if case.priority > 1 {
+                    case.raised_ms = Some(Timestamp::now().as_millisecond());
+                }
                 let is_raised = case.raise(message, self.text.as_str(), alarm);
                 if is_raised {
-                    case.raised_ms = Some(Timestamp::now().as_millisecond());
                     case.keep_suggestion(|document| belongs(document, alarm.situation));
                     case.situate(Some(alarm.situation));
                 }
@@ -185,11 +187,8 @@ impl Added {
         } else {
             return None;
         };
-        let features = match &self.alarm {
-            Some(alarm) => [(format!("guard_{}", alarm.situation), alarm.probability)].into(),
-            None => Default::default(),
-        };
-        let code = case.code;
+        let certain = self.alarm.iter().map(|alarm| (format!("guard_{}", alarm.situation), alarm.probability));
+        let (code, features) = (case.code, certain.collect());
         let mut reply = Reply {
             outcome: Outcome::Handoff,
             mode,
@@ -203,7 +202,7 @@ impl Added {
             ticket: Some(self.number.clone()),
             conversation: self.conversation.to_string(),
             steps: Vec::new(),
-            reason: Reason { code, text: case.why.clone(), features },
+            reason: Reason { code, text: why(self.lang, code, 0.0, &features), features },
         };
         if contact {
             bot.add_contact_note(&mut reply);
