@@ -57,6 +57,10 @@ pub(super) struct Line {
     lang: String,
     /// The situation, when it is one of danger.
     situation: Option<String>,
+    /// When a danger came up while the case waited, Unix milliseconds: from then on it is urgent, not from its beginning.
+    raised_ms: Option<i64>,
+    /// Whether the customer says that it is solved; the words stand in the case.
+    solved: bool,
     /// Unix milliseconds.
     created_ms: i64,
     /// Unix milliseconds of the last change.
@@ -74,6 +78,8 @@ impl Line {
             ask: of_case("/ask/value").unwrap_or_default(),
             lang: of_case("/lang").unwrap_or_default(),
             situation: of_case("/situation"),
+            raised_ms: ticket.case.pointer("/raised_ms").and_then(Value::as_i64),
+            solved: ticket.case.pointer("/solved").is_some_and(|solved| !solved.is_null()),
             number: ticket.number.to_string(),
             conversation: ticket.conversation,
             state: ticket.state,

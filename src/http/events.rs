@@ -52,7 +52,8 @@ pub(super) struct After {
 /// `message` is `{from, text}` of the customer, an agent or the system (`joined`, `closed`, `handed_back`); `step` tells
 /// how far a turn is and which message it answers; `sentence` is `{message, number, text, citation}`, the next checked piece of
 /// the answer to that message, and is void once a later `step` names another; `answer`, `offer` and `handoff` are
-/// replies, each whole. `replaced` is `{message, from, text}`: that message, by its place in the conversation, reads otherwise
+/// replies, each whole; a `handoff` that names the open ticket again is what the bot says while a person has the case: a
+/// danger's card, or a receipt. `replaced` is `{message, from, text}`: that message, by its place in the conversation, reads otherwise
 /// now, because a later one gave away a secret in it. Comments keep the connection open.
 #[utoipa::path(get, path = "/v1/conversations/{id}/events", tag = "chat",
     params(

@@ -158,6 +158,19 @@ pub struct Wording {
     pub heard: fn(&mut serde_json::Value, i64, &Masked) -> Option<Priority>,
 }
 
+/// What is written beside a case that was changed inside a commit.
+#[derive(Debug, Clone)]
+pub struct Noted {
+    /// How soon a person must look now; a ticket's priority is never lowered.
+    pub priority: Priority,
+    /// Why a person has it, as a code; `None` leaves it as it is.
+    pub reason: Option<String>,
+    /// What the customer gets from the bot beside the person.
+    pub message: Option<NewMessage>,
+    /// What readers of the conversation are told, in order.
+    pub events: Vec<NewEvent>,
+}
+
 /// A stored message.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Message {

@@ -23,8 +23,8 @@ use uuid::Uuid;
 
 pub use self::{
     conversation::{
-        Added, Conversation, Event, Message, NewConversation, NewEvent, NewIncoming, NewMessage, NewTurn, Role, State,
-        TurnWritten, Wording,
+        Added, Conversation, Event, Message, NewConversation, NewEvent, NewIncoming, NewMessage, NewTurn, Noted, Role,
+        State, TurnWritten, Wording,
     },
     erasure::{AuditLine, Erased, Redactions, Whose},
     sqlite::Sqlite,
@@ -222,6 +222,18 @@ impl Store {
         body.add_ticket(new).await
     }
 
+    /// Changes the case of the conversation's open ticket inside a commit, and adds what is to be told beside it; who answers
+    /// the conversation stays. `note` reads the case as it is then; where it gives `None`, or there is no such ticket,
+    /// nothing is written. Gives what `note` gave besides.
+    pub async fn note<T, F>(&self, conversation: Uuid, note: F) -> Result<Option<T>>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut serde_json::Value) -> Option<(Noted, T)> + Send + 'static,
+    {
+        let Store::Sqlite(body) = self;
+        body.note(conversation, note).await
+    }
+
     /// One ticket.
     pub async fn ticket(&self, number: TicketNumber) -> Result<Ticket> {
         let Store::Sqlite(body) = self;
@@ -270,6 +282,12 @@ impl Store {
     ) -> Result<Ticket> {
         let Store::Sqlite(body) = self;
         body.close_ticket(number, agent, then, events).await
+    }
+
+    /// Whether contact data is kept at all: there is a key to seal it with.
+    pub fn keeps_contacts(&self) -> bool {
+        let Store::Sqlite(body) = self;
+        body.keeps_contacts()
     }
 
     /// The contact data kept at a ticket.

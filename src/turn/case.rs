@@ -6,6 +6,8 @@
 
 mod corrections;
 
+mod danger;
+
 mod facts;
 
 mod form;
@@ -28,7 +30,8 @@ use utoipa::ToSchema;
 pub use self::why::why;
 use super::{
     asked::{From, Past},
-    reply::{AskedFact, Code, Offer},
+    ground::fold::fold,
+    reply::{Code, Offer},
 };
 use crate::{
     safety::{
@@ -56,10 +59,9 @@ pub fn write(input: CaseInput<'_>) -> Case {
         situation: None,
         priority: story::priority(input.code, mood, &messages),
         mood: mood.to_owned(),
-        tried: messages
-            .iter()
-            .flat_map(|(message, text)| story::tried(text).into_iter().map(|span| fact("tried", *message, text, span)))
-            .collect(),
+        tried: tried_in(&messages),
+        solved: None,
+        told: Vec::new(),
         said: input.history.iter().filter_map(said).collect(),
         offered: input.offered,
         nearest: input.nearest,
@@ -67,12 +69,24 @@ pub fn write(input: CaseInput<'_>) -> Case {
         suggested: input.suggested,
         masked: Vec::new(),
         read_to: input.message,
+        watched_to: input.message,
+        raised_ms: None,
         facts,
         text: String::new(),
     };
     case.count_masks(masks_in(&messages));
     case.render();
     case
+}
+
+/// The clauses of a message, in which a danger is looked for one by one.
+pub fn clauses(text: &str) -> Vec<Span> {
+    story::spans(text)
+}
+
+/// What a message asks for, as a case of it alone would say.
+pub fn ask_in(text: &str) -> Span {
+    ask_of(&[(1, text)], 1).span
 }
 
 /// The customer says that it did not help, that they tried it already, or that it happens again.
@@ -182,6 +196,9 @@ pub struct Case {
     pub facts: Vec<Fact>,
     /// Clauses in which the customer says what they tried already.
     pub tried: Vec<Fact>,
+    /// Where the customer says, while the case waits, that it is solved; a person closes it all the same.
+    #[serde(default)]
+    pub solved: Option<Fact>,
     /// What the bot said before.
     pub said: Vec<Said>,
     /// Questions that were offered and refused.
@@ -197,36 +214,25 @@ pub struct Case {
     /// The last message that was read into it, by its place in the conversation.
     #[serde(default)]
     pub read_to: u32,
+    /// The last message in which the guard looked for danger, by its place in the conversation.
+    #[serde(default)]
+    pub watched_to: u32,
+    /// When a danger came up while the case waited, Unix milliseconds: from then on it is urgent.
+    #[serde(default)]
+    pub raised_ms: Option<i64>,
+    /// What the customer was told of itself with this case: cards by their situation, `receipt`, `solved`, `contact`.
+    #[serde(default)]
+    pub told: Vec<String>,
     /// The whole case as text in the agent's language, rendered from the fields above.
     pub text: String,
 }
 
 impl Case {
-    /// Marks the case as one of danger (`Some`, for instance `theft`): top priority, and what is missing is what that
-    /// situation needs. Renders the text again.
-    pub fn situate(&mut self, danger: Option<&str>) {
-        if let Some(danger) = danger {
-            self.situation = Some(danger.to_owned());
-            self.priority = 1;
-            let quoted = [&self.ask].into_iter().chain(&self.facts).chain(&self.tried).map(|fact| fact.value.as_str());
-            let told = quoted.collect::<Vec<_>>().join("\n");
-            self.missing = story::missing_in_danger(danger, &told, &given(&self.facts));
-        }
-        self.render();
-    }
-
-    /// What is missing, as the fields of a form in `lang`.
-    pub fn asks(&self, lang: Lang) -> Vec<AskedFact> {
-        let field = |slot: &String| {
-            form::label(slot, lang).map(|label| AskedFact { slot: slot.clone(), label: label.to_owned() })
-        };
-        self.missing.iter().filter_map(field).collect()
-    }
-
     /// Brings the case up to date with messages (by number) that were masked further: what it quotes of them, where, and
     /// how much was masked. Renders the text again.
     pub fn remask(&mut self, changed: &BTreeMap<i64, Remasked>) {
-        for fact in [&mut self.ask].into_iter().chain(&mut self.facts).chain(&mut self.tried) {
+        let facts = [&mut self.ask].into_iter().chain(&mut self.facts).chain(&mut self.tried).chain(&mut self.solved);
+        for fact in facts {
             let message = changed.get(&i64::from(fact.message));
             if let Some((message, span)) =
                 message.and_then(|message| Some((message, message.moved(fact.span, &fact.value)?)))
@@ -332,6 +338,26 @@ fn facts_of(messages: &[story::Message<'_>]) -> Vec<Fact> {
         }
     }
     corrections::standing(messages, facts)
+}
+
+/// Every step tried once, where it was said first.
+fn tried_in(messages: &[story::Message<'_>]) -> Vec<Fact> {
+    let mut steps: Vec<Fact> = Vec::new();
+    for (message, text) in messages {
+        for step in story::tried(text).into_iter().map(|span| fact("tried", *message, text, span)) {
+            if steps.iter().all(|known| !says_the_same(known, &step)) {
+                steps.push(step);
+            }
+        }
+    }
+    steps
+}
+
+/// Whether two steps differ in no more than signs, spaces and capitals.
+fn says_the_same(one: &Fact, other: &Fact) -> bool {
+    let letters =
+        |fact: &Fact| fold(&fact.value).to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect::<String>();
+    letters(one) == letters(other)
 }
 
 /// The slots that these facts fill.

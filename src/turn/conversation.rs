@@ -8,7 +8,10 @@
 //! answered as one question. The sentences of a turn that was cancelled belong to no message; they name the message that
 //! they answer, so that a reader can drop them. A message that completes a seed phrase masks the earlier ones further, in
 //! the commit that stores it. The store has the last word: a turn that was overtaken writes nothing. Once a person has the conversation,
-//! the bot is silent in it until the ticket is closed; what the customer adds goes into the case.
+//! the bot answers nothing in it until the ticket is closed: what the customer adds goes into the case, and danger in it is
+//! still noticed (see [`listen`]).
+
+mod listen;
 
 mod remask;
 
@@ -151,13 +154,19 @@ impl Bot {
         let added = self.store.add_incoming(NewIncoming { conversation, said, details, key }, wording).await?;
         let (message, repeated) = (added.message.seq, added.repeated);
         let turn = match slot {
-            Some(slot) if !repeated => Some(self.begin(conversation, slot)),
+            Some(slot) if !repeated => Some(self.begin(conversation, Some(slot))),
+            None if !repeated => {
+                // Not refused when all slots are full, and not counted as a turn.
+                self.begin(conversation, None);
+                None
+            }
             _ => None,
         };
         Ok(Accepted { message, repeated, turn })
     }
 
-    /// Begins the turns that a killed process left open. Returns how many.
+    /// Begins the turns that a killed process left open, and looks at the messages to people that it had not looked at.
+    /// Returns how many turns.
     ///
     /// # Errors
     /// Where the store fails.
@@ -172,7 +181,10 @@ impl Bot {
         for conversation in conversations {
             // More than the limit may have been left open by a stop under load: they wait here, not in memory.
             let Ok(slot) = self.running.slots.clone().acquire_owned().await else { break };
-            self.begin(conversation, slot);
+            self.begin(conversation, Some(slot));
+        }
+        for conversation in self.unwatched().await? {
+            self.begin(conversation, None);
         }
         Ok(count)
     }
@@ -182,7 +194,7 @@ impl Bot {
         self.running.count()
     }
 
-    fn begin(&self, conversation: Uuid, slot: OwnedSemaphorePermit) -> JoinHandle<Option<Reply>> {
+    fn begin(&self, conversation: Uuid, slot: Option<OwnedSemaphorePermit>) -> JoinHandle<Option<Reply>> {
         let bot = self.clone();
         let turn = tokio::spawn(async move {
             let _slot = slot;
@@ -212,16 +224,24 @@ impl Bot {
         }
     }
 
-    /// Runs one turn on what the conversation holds and stores it. `None` when it was overtaken.
+    /// Runs one turn on what the conversation holds and stores it. Where a person has it, only listens. `None` when it was
+    /// overtaken or has nothing to say.
     async fn run(&self, conversation: Uuid) -> Result<Option<Reply>> {
         let found = self.store.conversation(conversation).await?;
+        if found.state == State::Person {
+            return self.listen(&found).await;
+        }
         let messages = self.store.messages(conversation, 0).await?;
-        let Some((asked, last)) = asked(&found, &messages) else { return Ok(None) };
+        let Some((asked, parts)) = asked(&found, &messages) else { return Ok(None) };
+        let last = i64::from(asked.message);
         let step = NewEvent { kind: "step".to_owned(), json: json!({ "step": "reading", "message": last }) };
         self.store.add_events(conversation, vec![step]).await?;
         let mut reply = self.turn_told(conversation, last, asked).await;
         if messages.len() > self.policy.limit_messages && reply.outcome != Outcome::Handoff {
             tracing::info!(messages = messages.len(), "a long conversation");
+        }
+        if let Some(case) = &mut reply.case {
+            case.place(&parts);
         }
         let ticket = self.ticket(conversation, &mut reply).await?;
         let text = safety::mask_document(&reply.text);
@@ -244,7 +264,11 @@ impl Bot {
                 lang: Some(reply.lang),
             })
             .await?;
-        Ok((!written.overtaken).then_some(reply))
+        if written.overtaken {
+            // Perhaps by a handoff that came while the message was on its way: then it is one to a person.
+            return self.listen(&found).await;
+        }
+        Ok(Some(reply))
     }
 
     /// Runs the turn on the messages up to `last`, and tells the conversation's readers each sentence as it comes.
@@ -269,17 +293,19 @@ impl Bot {
 
     /// The ticket of a handoff; its number goes into the reply, so that the customer can name it.
     async fn ticket(&self, conversation: Uuid, reply: &mut Reply) -> Result<Option<NewTicket>> {
-        let Some(case) = &reply.case else { return Ok(None) };
+        let Some(case) = &mut reply.case else { return Ok(None) };
+        let has_contact = case.masked.iter().any(|kind| kind.starts_with("phone: ") || kind.starts_with("email: "));
         let number = self.store.reserve_ticket_number(conversation).await?;
-        let case_json = serde_json::to_value(case).map_err(Error::outside("writing the case"))?;
-        let priority = priority_of(case);
-        let lang = reply.lang;
-        reply.ticket = Some(number.to_string());
-        reply.text.push_str("\n\n");
-        reply.text.push_str(&phrase(lang, "ticket_line").replace("{ticket}", &number.to_string()));
-        if let Some(hours) = self.policy.hours.get(&lang).filter(|hours| !hours.is_empty()) {
-            reply.text.push_str(&format!(" {hours} {}", phrase(lang, "hours_line")));
+        if has_contact {
+            case.tell("contact");
         }
+        let case_json = serde_json::to_value(&*case).map_err(Error::outside("writing the case"))?;
+        let priority = priority_of(case);
+        reply.ticket = Some(number.to_string());
+        if has_contact {
+            self.add_contact_note(reply);
+        }
+        self.add_ticket_line(reply, &number.to_string());
         let reason = reply.reason.code.as_str().to_owned();
         Ok(Some(NewTicket { conversation, number: Some(number), priority, reason, case: case_json }))
     }
@@ -312,8 +338,8 @@ fn priority_of(case: &Case) -> Priority {
 }
 
 /// A turn's input from what the conversation holds: every customer's message since the last reply is one question.
-/// `None` when there is nothing to answer.
-fn asked(conversation: &Conversation, messages: &[Message]) -> Option<(Asked, i64)> {
+/// Those messages come with it, each with its place and its length in characters. `None` when there is nothing to answer.
+fn asked(conversation: &Conversation, messages: &[Message]) -> Option<(Asked, Vec<(u32, usize)>)> {
     let closed = messages.iter().rposition(|message| message.role == Role::System && message.text.as_str() == CLOSED);
     let messages = &messages[closed.map_or(0, |at| at + 1)..];
     let replied =
@@ -345,7 +371,8 @@ fn asked(conversation: &Conversation, messages: &[Message]) -> Option<(Asked, i6
         lang: conversation.lang,
         day: Zoned::now().date(),
     };
-    Some((asked, last.seq))
+    let parts = open.iter().map(|message| (message.seq as u32, message.text.as_str().chars().count())).collect();
+    Some((asked, parts))
 }
 
 fn remembered(details: &serde_json::Value) -> Option<PastReply> {

@@ -3,14 +3,16 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
+use jiff::civil::Date;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
     Turn,
+    alarm::Alarm,
     answer::{self, Answered, compose, compose::Composed},
     asked::Choice,
     case::{self, CaseInput, Near},
-    guard::{Class, Finding},
+    guard::Finding,
     judge::Verdict,
     phrases::{self, phrase},
     reply::{Citation, Code, Mode, Outcome, Reason, Reply, Sentence, Step},
@@ -104,37 +106,23 @@ impl Turn<'_> {
         Ok(Reply { lang: card.lang, ..reply })
     }
 
-    /// A danger's card, and a person.
-    pub(super) async fn card_to_person(&mut self, situation: &str, class: Class) -> Result<Reply> {
-        self.card_to_person_for(situation, Code::Danger, class.situation()).await
-    }
-
-    /// A card, and a person. `danger` is the situation that the case is filed under.
-    pub(super) async fn card_to_person_for(
-        &mut self,
-        situation: &str,
-        code: Code,
-        danger: Option<&str>,
-    ) -> Result<Reply> {
-        let card = self.find_card(situation)?;
-        let answered = answer::verbatim(&card, None);
+    /// A card, and a person. `alarm` is the danger that the case is filed under.
+    pub(super) async fn card_to_person(&mut self, card: &str, code: Code, alarm: Option<&Alarm>) -> Result<Reply> {
+        let answered = answer::verbatim(&self.find_card(card)?, None);
+        let suggested = alarm.and_then(|alarm| self.suggested_for(alarm.situation));
         let mut reply = self.hand_off(code, Some((Mode::Card, answered))).await?;
-        if let Some(case) = &mut reply.case {
-            case.situate(danger);
-            if danger.is_some() {
-                reply.asks = case.asks(reply.lang);
-            }
+        if let (Some(case), Some(alarm)) = (&mut reply.case, alarm) {
+            case.head(self.asked.message, self.question.text.as_str(), alarm);
+            case.suggested = suggested;
+            case.tell(card);
+            case.situate(Some(alarm.situation));
+            reply.asks = case.asks(reply.lang);
         }
         Ok(reply)
     }
 
     fn find_card(&self, situation: &str) -> Result<Arc<Document>> {
-        let own = self
-            .shelf
-            .as_ref()
-            .and_then(|shelf| shelf.document(&format!("card-{situation}"), self.question.lang, self.asked.day));
-        own.or_else(|| phrases::card(situation, self.question.lang).cloned().map(Arc::new))
-            .ok_or_else(|| Error::NotFound { what: "card", id: situation.to_owned() })
+        card_of(self.shelf.as_deref(), situation, self.question.lang, self.asked.day)
     }
 
     /// A person takes over, with a case. `said` is what the customer gets besides: a card, or a passage in the other
@@ -185,14 +173,6 @@ impl Turn<'_> {
             _ => Vec::new(),
         };
         let best = self.retrieved.candidates.first().filter(|_| case::suggests(code, self.confidence));
-        let suggested = best.map(|best| {
-            let answered = answer::verbatim(&best.document, best.passage);
-            case::Suggested {
-                document: best.document.id.clone(),
-                revision: best.document.revision.clone(),
-                text: answered.text,
-            }
-        });
         case::write(CaseInput {
             lang: self.bot.policy.case_lang.unwrap_or(self.question.lang),
             customer_lang: self.question.lang,
@@ -204,8 +184,19 @@ impl Turn<'_> {
             features: &self.features,
             offered,
             nearest,
-            suggested,
+            suggested: best.map(suggested),
         })
+    }
+
+    /// The reply that is suggested in a danger: of the documents found, only one that was written for it.
+    fn suggested_for(&self, situation: &str) -> Option<case::Suggested> {
+        let belongs = |candidate: &&Candidate| belongs_to(&candidate.document, situation);
+        self.retrieved
+            .candidates
+            .iter()
+            .filter(|_| case::suggests(Code::Danger, self.confidence))
+            .find(belongs)
+            .map(suggested)
     }
 
     /// No index: a fixed text and a ticket, or the card that a rule calls for.
@@ -264,6 +255,24 @@ impl Turn<'_> {
     }
 }
 
+/// A situation's card: the product's own, or the one that is compiled in.
+pub(super) fn card_of(shelf: Option<&Shelf>, situation: &str, lang: Lang, day: Date) -> Result<Arc<Document>> {
+    let own = shelf.and_then(|shelf| shelf.document(&format!("card-{situation}"), lang, day));
+    own.or_else(|| phrases::card(situation, lang).cloned().map(Arc::new))
+        .ok_or_else(|| Error::NotFound { what: "card", id: situation.to_owned() })
+}
+
+/// Whether a document was written for a situation: its card, or one that is tagged with it.
+pub(super) fn belongs_to(document: &Document, situation: &str) -> bool {
+    document.id.strip_prefix("card-") == Some(situation) || document.tags.iter().any(|tag| tag == situation)
+}
+
+fn suggested(candidate: &Candidate) -> case::Suggested {
+    let Candidate { document, passage, .. } = candidate;
+    let text = answer::verbatim(document, *passage).text;
+    case::Suggested { document: document.id.clone(), revision: document.revision.clone(), text }
+}
+
 /// Which of the handoff phrases fits a code.
 fn handoff_phrase(code: Code) -> &'static str {
     match code {
@@ -297,5 +306,19 @@ impl Voice {
             let sentence = Sentence { number: self.said, text: text.to_owned(), citation: citation.cloned() };
             let _ = listener.send(sentence); // Who stopped listening gets the whole reply.
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_belongs_to_the_situation_that_it_was_written_for() {
+        let card = phrases::card("theft", Lang::En).unwrap();
+        assert!(belongs_to(card, "theft") && !belongs_to(card, "scam"));
+        let tagged = Document { id: "stolen-coins".into(), tags: vec!["theft".into()], ..card.clone() };
+        assert!(belongs_to(&tagged, "theft") && !belongs_to(&tagged, "scam"));
+        assert!(!belongs_to(&Document { tags: vec!["fees".into()], ..tagged }, "theft"));
     }
 }

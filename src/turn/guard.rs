@@ -195,17 +195,25 @@ impl Guard {
         if let Some(fitted) = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
             return Ok(Guard { fitted: Some(fitted) });
         }
-        let examples = examples(EXAMPLES)?;
+        let guard = Guard::fit_on(embedder, examples(EXAMPLES)?).await?;
+        if let (Some(path), Some(fitted)) = (path, &guard.fitted)
+            && let Err(error) = keep(fitted, &path)
+        {
+            tracing::warn!(%error, "the guard's fit could not be kept; it is made anew at the next start");
+        }
+        Ok(guard)
+    }
+
+    /// Fits the guard on these examples and keeps nothing: with a few of them, for tests of what follows from a finding.
+    ///
+    /// # Errors
+    /// Where the embedder fails.
+    pub async fn fit_on(embedder: &Embedder, examples: Vec<Example>) -> Result<Self> {
         let texts = examples.iter().map(|example| example.text.clone()).collect();
         let vectors = embedder.embed(Side::Query, texts).await?;
         let fitted = tokio::task::spawn_blocking(move || Fitted::on(&examples, &vectors, &THRESHOLDS.fit))
             .await
             .map_err(|_| Error::Stopped("fitting the guard"))?;
-        if let Some(path) = path {
-            if let Err(error) = keep(&fitted, &path) {
-                tracing::warn!(%error, "the guard's fit could not be kept; it is made anew at the next start");
-            }
-        }
         Ok(Guard { fitted: Some(fitted) })
     }
 

@@ -11,6 +11,8 @@
 //! runs the turn, tells its sentences while they come and stores its reply. Never talks HTTP, never loads weights, never learns which index is behind
 //! [`Index`](crate::index::Index). Invariant: a failed search is an error that ends at a person, never "no passages".
 
+mod alarm;
+
 pub mod answer;
 
 pub mod asked;
@@ -405,13 +407,13 @@ impl<'a> Turn<'a> {
             let weak_danger = finding.class.situation().is_some() && !finding.outweighs_an_answer();
             weak_danger && verdict == Verdict::Answer
         };
-        let class = finding.filter(|finding| !yields(finding)).map_or(Class::None, |finding| finding.class);
-        let reply = match class {
-            _ if class.situation().is_some() => {
-                let secret = Guard::has_secret(&self.question.text);
-                self.card_to_person(if secret { "secret_masked" } else { class.situation().unwrap_or_default() }, class)
-                    .await?
-            }
+        let finding = finding.filter(|finding| !yields(finding));
+        if let Some(finding) = finding
+            && let Some(alarm) = self.bot.alarm(&self.question.text, finding).await
+        {
+            return self.card_to_person(alarm.card, Code::Danger, Some(&alarm)).await.map(Some);
+        }
+        let reply = match finding.map_or(Class::None, |finding| finding.class) {
             Class::Human => self.hand_off(Code::Asked, None).await?,
             Class::Account => self.hand_off(Code::Account, None).await?,
             Class::Injection => self.card("injection", Code::Injection)?,
@@ -422,7 +424,7 @@ impl<'a> Turn<'a> {
             }
             Class::OffTopic if verdict != Verdict::Answer => self.card("off_topic", Code::OffTopic)?,
             _ => match self.question.spoken {
-                Spoken::Other => self.card_to_person_for("no_language", Code::NoLanguage, None).await?,
+                Spoken::Other => self.card_to_person("no_language", Code::NoLanguage, None).await?,
                 Spoken::NoWords if verdict != Verdict::Answer => self.card("small_talk", Code::SmallTalk)?,
                 _ => return Ok(None),
             },

@@ -121,6 +121,18 @@ mod tests {
     }
 
     #[test]
+    fn a_card_that_goes_to_a_person_sends_nobody_to_tap_for_one() {
+        // With these a person is a tap away; every other card comes with a case.
+        const NO_CASE: [&str; 4] = ["small_talk", "thanks", "off_topic", "injection"];
+        for situation in situations().filter(|situation| !NO_CASE.contains(situation)) {
+            for lang in Lang::ALL {
+                let body = card(situation, lang).unwrap().body.as_str();
+                assert!(!body.contains(phrase(lang, "offer_person")), "{situation} {lang}: {body}");
+            }
+        }
+    }
+
+    #[test]
     fn every_situation_has_a_card_in_both_languages() {
         for situation in situations() {
             for lang in Lang::ALL {

@@ -43,6 +43,8 @@ impl Composing {
             generator: Some(generator.clone()),
             policy: Policy { composed: true, ..Policy::default() },
             judge: judge(),
+            guard: &[],
+            contact_key: None,
             shelf: true,
         };
         Composing { stand: Stand::of(parts).await, generator, gate: Some(gate), words_said }

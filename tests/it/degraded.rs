@@ -81,6 +81,8 @@ fn parts() -> Parts {
         generator: None,
         policy: Policy::default(),
         judge: judge(),
+        guard: &[],
+        contact_key: None,
         shelf: true,
     }
 }

@@ -14,7 +14,7 @@ use deskhand::{
     http,
     model::{Embed, EmbedAbilities, Side, TokenCounter, scripted::ScriptedEmbedder},
     store::{NewEvent, Store},
-    turn::Policy,
+    turn::{Bot, Policy, guard::Class},
 };
 use serde_json::{Value, json};
 use tokio::{runtime::Runtime, sync::oneshot, task::JoinHandle};
@@ -56,21 +56,23 @@ pub struct Options {
     pub shelf: bool,
     pub slow: Duration,
     pub broken: bool,
+    /// What the guard has learnt from; without any it knows its rules.
+    pub guard: &'static [(&'static str, Class)],
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { settings: "", shelf: true, slow: Duration::ZERO, broken: false }
+        Options { settings: "", shelf: true, slow: Duration::ZERO, broken: false, guard: &[] }
     }
 }
 
 pub struct Server {
-    runtime: Runtime,
-    store: Store,
+    pub runtime: Runtime,
+    pub store: Store,
     stop: Option<oneshot::Sender<()>>,
     served: Option<JoinHandle<deskhand::error::Result<()>>>,
     client: Client,
-    _stand: Stand,
+    stand: Stand,
     _folder: tempfile::TempDir,
 }
 
@@ -103,6 +105,8 @@ impl Server {
             generator: None,
             policy: Policy::default(),
             judge: judge(),
+            guard: options.guard,
+            contact_key: settings.store.key(),
             shelf: options.shelf,
         };
         let (stand, listener) = runtime
@@ -118,9 +122,13 @@ impl Server {
             stop: Some(stop),
             served: Some(served),
             client: Client::new(address),
-            _stand: stand,
+            stand,
             _folder: folder,
         }
+    }
+
+    pub fn bot(&self) -> &Bot {
+        &self.stand.bot
     }
 
     pub fn as_agent(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
@@ -275,7 +283,7 @@ fn a_tap_answers_and_a_person_takes_over_and_hands_back() {
     let taken = server.as_agent("POST", &format!("{ticket}/take"), Some(&json!({"agent": "Ben"})));
     assert_eq!((taken.status, taken.code().as_str()), (409, "conflict"));
 
-    // The bot is silent while a person has the conversation.
+    // The bot is silent while somebody has taken the conversation.
     assert_eq!(server.say(&conversation, &json!({"text": WITHDRAWAL})).status, 202);
     assert_eq!(events.next().unwrap().data["from"], "customer");
     let reply = json!({"agent": "Ann", "text": "Two days; see https://a.example/help", "key": "once"});

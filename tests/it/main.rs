@@ -45,3 +45,5 @@ mod support;
 mod tidy;
 
 mod tone;
+
+mod waiting;

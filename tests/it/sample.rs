@@ -7,11 +7,11 @@ use deskhand::{
     index::Index,
     knowledge::{publish::Press, vectors::Vectors},
     model::{Embed, Embedder, Generator},
-    safety::{mask, mask_document},
+    safety::{contact::ContactKey, mask, mask_document},
     store::{Store, StoreOptions},
     turn::{
         Bot, Policy,
-        guard::Guard,
+        guard::{Class, Example, Guard},
         judge::{Calibration, FEATURES, Judge, Thresholds},
         shelf::Shelf,
     },
@@ -99,8 +99,19 @@ pub struct Parts {
     pub generator: Option<Generator>,
     pub policy: Policy,
     pub judge: Judge,
+    /// What the guard has learnt from; without any it knows its rules.
+    pub guard: &'static [(&'static str, Class)],
+    /// Seals contact data; without one none is kept.
+    pub contact_key: Option<Arc<ContactKey>>,
     /// Whether it has any knowledge.
     pub shelf: bool,
+}
+
+/// A guard that knows these messages well: each was told it several times.
+async fn taught(embedder: &Embedder, messages: &[(&str, Class)]) -> Guard {
+    let examples = messages.iter().cycle().take(6 * messages.len());
+    let examples = examples.map(|(text, class)| Example { text: (*text).to_owned(), class: *class }).collect();
+    Guard::fit_on(embedder, examples).await.unwrap()
 }
 
 /// A bot whose folder goes away with it.
@@ -112,10 +123,15 @@ pub struct Stand {
 impl Stand {
     pub async fn of(parts: Parts) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("deskhand.sqlite"), &StoreOptions::default()).await.unwrap();
+        let options = StoreOptions { contact_key: parts.contact_key, ..StoreOptions::default() };
+        let store = Store::open(&folder.path().join("deskhand.sqlite"), &options).await.unwrap();
         let start = |model: Box<dyn Embed>| Embedder::start(model, 64).unwrap();
-        let bot =
-            Bot::new(store.clone(), parts.embedder.map(start), parts.generator, Guard::rules_only(), parts.policy);
+        let embedder = parts.embedder.map(start);
+        let guard = match &embedder {
+            Some(embedder) if !parts.guard.is_empty() => taught(embedder, parts.guard).await,
+            _ => Guard::rules_only(),
+        };
+        let bot = Bot::new(store.clone(), embedder, parts.generator, guard, parts.policy);
         let embedder = parts.documents_embedder.map(start);
         let (dims, fingerprint) = match &embedder {
             Some(embedder) => (embedder.abilities().dims, embedder.abilities().fingerprint.clone()),

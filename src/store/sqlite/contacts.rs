@@ -11,6 +11,10 @@ use crate::{
 };
 
 impl Sqlite {
+    pub(in crate::store) fn keeps_contacts(&self) -> bool {
+        self.contact_key.is_some()
+    }
+
     pub(in crate::store) async fn contact(&self, number: TicketNumber) -> Result<Opened> {
         let act = "reading a ticket's contact from";
         let row = sqlx::query("SELECT contact FROM tickets WHERE number = ?1")

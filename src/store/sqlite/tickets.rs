@@ -13,7 +13,8 @@ use crate::{
     error::{Error, Result},
     safety::{Masked, contact::ContactKey},
     store::{
-        Added, NewEvent, NewMessage, NewTicket, Priority, Role, State, Ticket, TicketFilter, TicketNumber, TicketState,
+        Added, NewEvent, NewMessage, NewTicket, Noted, Priority, Role, State, Ticket, TicketFilter, TicketNumber,
+        TicketState,
     },
 };
 
@@ -41,6 +42,36 @@ impl Sqlite {
             Box::pin(async move {
                 get_conversation(connection, new.conversation).await?;
                 put_ticket(connection, new, key.as_deref()).await
+            })
+        })
+        .await
+    }
+
+    pub(in crate::store) async fn note<T, F>(&self, conversation: Uuid, note: F) -> Result<Option<T>>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut serde_json::Value) -> Option<(Noted, T)> + Send + 'static,
+    {
+        self.write("noting something in a ticket of", Some(conversation), move |connection| {
+            Box::pin(async move {
+                let Some(mut ticket) = get_open(connection, conversation).await? else { return Ok(None) };
+                let Some((noted, besides)) = note(&mut ticket.case) else { return Ok(None) };
+                sqlx::query(
+                    "UPDATE tickets SET case_json = ?2, priority = max(priority, ?3), reason = coalesce(?4, reason),
+                     updated_ms = ?5 WHERE number = ?1",
+                )
+                .bind(ticket.number.0)
+                .bind(ticket.case.to_string())
+                .bind(noted.priority as i64)
+                .bind(noted.reason)
+                .bind(now_ms())
+                .execute(&mut *connection)
+                .await?;
+                match noted.message {
+                    Some(message) => put_message(connection, message, noted.events).await.map(drop)?,
+                    None => put_events(connection, conversation, noted.events).await.map(drop)?,
+                }
+                Ok(Some(besides))
             })
         })
         .await

@@ -101,7 +101,7 @@ const PIECES: &[(&str, &str)] = &[
         "大前天|今天|今日|昨天|昨日|前天|前日|前几天|前阵子|昨晚|今晚|今早|昨早|今晨|前晚|昨夜|今夜|前夜|大前晚|当天|当晚|刚才|刚刚|上周[一二三四五六日天末]?|这周[一二三四五六日天]?|\
          上个?星期[一二三四五六日天]?|本周[一二三四五六日天]?|上个月|上月|周[一二三四五六日天]|周末|星期[一二三四五六日天]|礼拜[一二三四五六日天]|\
          (?:20\\d\\d年|今年|去年)?\\d{1,2}月\\d{1,2}[日号]?|(?:20\\d\\d年|今年|去年)?(?:\\d{1,2}|{MONTH_ZH})月(?:[初中底末]|[上中下]旬|份)|\\
-         (?:20\\d\\d年|今年|去年)?{MONTH_ZH}月{H_DAY}[日号]?|(?:20\\d\\d年|今年|去年)\\d{1,2}月|20\\d\\d年|去年|\\
+         (?:20\\d\\d年|今年|去年)?{MONTH_ZH}月{H_DAY}[日号]?|(?:20\\d\\d年|今年|去年)\\d{1,2}月|去年|\\
          (?:上个?月|这个?月|本月)(?:\\d{1,2}[日号]|{H_DAY}[日号]|[初中底末])|月[初底末]|\\d{1,2}[号日]|{H_DAY}号",
     ),
     ("{MONTH_ZH}", "(?:十[一二]?|[一二三四五六七八九])"),
@@ -205,7 +205,7 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         ),
         ("time", r"(?i){B}{AMPM}{B}", not_in_a_number),
         ("time", r"(?i){B}(?:on|since|from|by|until|till) (the \d{1,2}(?:st|nd|rd|th)){B}", always),
-        ("time", r"(?i){B}(?:in|since|back in|in early|in late) ((?:{MONTH} )?20\d\d){B}", not_in_a_number),
+        ("time", r"(?i){B}(?:in|since|back in|in early|in late) ({MONTH} 20\d\d){B}", not_in_a_number),
         ("time", r"(?i){B}(?:in|since|in early|in late) ({MONTH}){B}", |_, value, _| {
             !["may", "mar", "sun"].contains(&value)
         }),

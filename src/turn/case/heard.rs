@@ -1,6 +1,6 @@
 //! What the customer adds while a person has the case is read into it as it comes, so that an agent need not look for it.
 
-use super::{Case, ask_of, corrections, fact, facts, given, masks_in, story};
+use super::{Case, ask_of, corrections, fact, facts, given, masks_in, says_the_same, story};
 
 /// From the calmest to the angriest.
 const MOODS: [&str; 3] = ["calm", "worried", "angry"];
@@ -10,7 +10,7 @@ const MOST: usize = 50;
 
 impl Case {
     /// Reads a message of the customer's, by its place in the conversation: facts and corrections, what was tried, what is
-    /// no longer missing, masks; mood and priority only rise. Renders the text again.
+    /// no longer missing, masks, whether they say that it is solved; mood and priority only rise. Renders the text again.
     pub fn hear(&mut self, message: u32, text: &str) {
         let messages = [(message, text)];
         for (slot, span) in facts::find(text) {
@@ -24,7 +24,7 @@ impl Case {
         }
         self.facts = corrections::standing(&messages, std::mem::take(&mut self.facts));
         for tried in story::tried(text).into_iter().map(|span| fact("tried", message, text, span)) {
-            if self.tried.len() < MOST && self.tried.iter().all(|known| known.value != tried.value) {
+            if self.tried.len() < MOST && self.tried.iter().all(|known| !says_the_same(known, &tried)) {
                 self.tried.push(tried);
             }
         }
@@ -35,6 +35,15 @@ impl Case {
         }
         self.priority = self.priority.min(story::priority(self.code, &self.mood, &messages));
         self.count_masks(masks_in(&messages));
+        if let Some(span) = story::solved(text) {
+            self.solved = Some(fact("solved", message, text, span));
+        } else if story::unsolved(text) {
+            self.solved = None;
+        }
+        if self.watched_to == 0 {
+            // A case of an earlier version: what it holds was looked at when it was written, or never will be.
+            self.watched_to = if self.read_to > 0 { self.read_to } else { message.saturating_sub(1) };
+        }
         self.read_to = self.read_to.max(message);
         self.render();
     }
@@ -149,6 +158,68 @@ mod tests {
             case.hear(message, "I already reinstalled the app.");
         }
         assert_eq!(case.tried.len(), 1);
+    }
+
+    #[test]
+    fn what_is_solved_is_noted_until_it_is_not() {
+        let mut case = case("my withdrawal is missing", Code::NoKnowledge, None);
+        case.hear(3, "算了，我自己解决了");
+        let solved = case.solved.clone().map(|solved| (solved.message, solved.value));
+        assert_eq!(solved, Some((3, "我自己解决了".to_owned())));
+        assert!(case.text.contains("The customer says it is solved: \"我自己解决了\" (message 3)"), "{}", case.text);
+        case.hear(4, "thanks");
+        assert!(case.solved.is_some());
+        case.hear(5, "hm, still not working");
+        assert!(case.solved.is_none() && !case.text.contains("solved"), "{}", case.text);
+    }
+
+    #[test]
+    fn only_plain_words_say_that_it_is_solved() {
+        for text in [
+            "算了，我自己解决了",
+            "不用处理了，已经好了",
+            "问题解决了，谢谢",
+            "自己搞定了",
+            "solved it myself, please close",
+            "never mind, it works now",
+            "Problem solved, thanks!",
+            "I figured it out myself",
+            "it's all sorted now",
+            "you can close the ticket",
+        ] {
+            assert!(super::story::solved(text).is_some(), "{text}");
+        }
+        for text in [
+            "解决了吗",
+            "问题还没解决",
+            "什么时候能解决",
+            "请尽快解决",
+            "如果解决了告诉我",
+            "已经到账了，但是少了 20",
+            "算了",
+            "never mind",
+            "is it solved",
+            "it is not solved yet",
+            "i want it solved today",
+            "please get this sorted",
+            "it works now but the fee is wrong",
+            "please close my account",
+            "don't close it",
+            "when will it be fixed",
+        ] {
+            assert!(super::story::solved(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_case_of_an_earlier_version_is_looked_at_from_where_it_was_read() {
+        let mut case = case("转人工", Code::Asked, None);
+        (case.watched_to, case.read_to) = (0, 0);
+        case.hear(7, "在吗");
+        assert_eq!((case.watched_to, case.read_to), (6, 7));
+        (case.watched_to, case.read_to) = (0, 5);
+        case.hear(7, "在吗");
+        assert_eq!((case.watched_to, case.read_to), (5, 7));
     }
 
     #[test]

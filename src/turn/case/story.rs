@@ -79,6 +79,8 @@ lists! {
     UNSOLVED_ZH: "unsolved_zh";
     UNSOLVED_EN: "unsolved_en";
     ASKS_TO_EXPLAIN: "asks_to_explain";
+    SOLVED: "solved";
+    NOT_SOLVED: "not_solved";
     ANGRY: "angry";
     RAISED: "raised";
     WORRIED: "worried";
@@ -155,6 +157,11 @@ fn is_thin(text: &str) -> bool {
     text.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum::<usize>() < 24
 }
 
+/// The clauses of a message.
+pub(super) fn spans(text: &str) -> Vec<Span> {
+    clauses(text).into_iter().map(|at| points(text, at)).collect()
+}
+
 /// The clauses in which the customer tells what they did already.
 pub(super) fn tried(text: &str) -> Vec<Span> {
     clauses(text).into_iter().filter(|at| tells_a_try(&text[at.clone()])).map(|at| points(text, at)).collect()
@@ -164,6 +171,16 @@ fn tells_a_try(sentence: &str) -> bool {
     let sentence = fold(sentence);
     let zh = TRIED_ZH.is_match(&sentence) && DONE_ZH.is_match(&sentence) && !NOT_TRIED_ZH.is_match(&sentence);
     zh || (TRIED_EN.is_match(&sentence) && !NOT_YET_EN.is_match(&sentence))
+}
+
+/// The clause in which the customer says that it is solved, in words that leave no doubt; `None` where another one asks,
+/// or says that it is not.
+pub(super) fn solved(text: &str) -> Option<Span> {
+    let folded = fold(text);
+    if NOT_SOLVED.is_match(&folded) || QUESTION.is_match(&folded) || unsolved(text) {
+        return None;
+    }
+    clauses(text).into_iter().find(|at| SOLVED.is_match(&fold(&text[at.clone()]))).map(|at| points(text, at))
 }
 
 /// `calm`, `worried` or `angry`, by the strongest word of all messages.

@@ -87,6 +87,8 @@ fn finds_each_fact_once_and_in_the_right_slot() {
         ("on the 7th it was fine, nov 9 at 8am not".into(), &[("time", "the 7th"), ("time", "nov 9 at 8am")]),
         ("九月初到十月底".into(), &[("time", "九月初"), ("time", "十月底")]),
         ("前天夜里两点多".into(), &[("time", "前天夜里两点多")]),
+        ("customer since 2019, 2019年注册的".into(), &[]),
+        ("in March 2019".into(), &[("time", "March 2019")]),
     ];
     let wrong: Vec<String> = cases
         .iter()
@@ -201,10 +203,23 @@ fn tells_what_was_tried_from_what_is_asked() {
         ("they cancelled it", &[]),
         ("tried everything", &["tried everything"]),
         ("手续费多少", &[]),
+        // Waiting and complaining are no steps.
+        ("等了一天了没人理我", &[]),
+        ("I waited for three days", &[]),
+        ("催了三遍没人回", &[]),
     ] {
         let found: Vec<&str> = story::tried(text).into_iter().map(|span| span.of(text)).collect();
         assert_eq!(found, expected, "{text}");
     }
+}
+
+#[test]
+fn a_step_told_again_stands_once() {
+    let history = [past(1, From::Customer, "我重启了手机，还是不行", None)];
+    let text = mask("我重启了手机！ 我重启了手机，怎么办");
+    let tried = write(input(&text, &history, Code::Loop)).tried;
+    let tried: Vec<(&str, u32)> = tried.iter().map(|step| (step.value.as_str(), step.message)).collect();
+    assert_eq!(tried, [("我重启了手机", 1)]);
 }
 
 #[test]

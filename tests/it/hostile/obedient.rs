@@ -74,6 +74,8 @@ async fn an_obedient_generator_says_nothing_that_no_document_says() {
         generator: Some(generator),
         policy,
         judge: judge(),
+        guard: &[],
+        contact_key: None,
         shelf: true,
     })
     .await;
