@@ -217,34 +217,44 @@ const CHOICES: &[(&str, &[&str])] = &[
     ("log.format", &["text", "json"]),
 ];
 
+/// How much can be logged.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// What begins with `DESKHAND_` and is no setting: where things are, and what repeats a test.
+const NO_SETTINGS: [&str; 8] =
+    ["DATA", "MODELS", "SEED", "ROUNDS", "MESSAGES", "DATA_SETS", "DATA_TEXTS", "KEEP_REPORT"];
+
 impl Settings {
-    /// Reads the settings: defaults, then `file`, then `environment`, then `flags` (`"server.port" -> "9000"`).
+    /// Reads the settings: defaults, then `file`, then `environment`, then `flags` (`"server.port" -> "9000"`). `choices` are
+    /// words that a key takes and only other rooms know, such as the names of models.
     ///
     /// # Errors
-    /// [`Error::Settings`] with every fault found; [`Error::File`] where the file can't be read.
+    /// [`Error::Settings`] with every fault found; [`Error::Invalid`] where there is no such file.
     pub fn load(
         file: Option<&Path>,
         environment: impl Iterator<Item = (String, String)>,
         flags: &BTreeMap<&str, String>,
+        choices: &[(&str, Vec<String>)],
     ) -> Result<Self> {
         let mut table: Table = DEFAULTS.parse().expect("the default configuration parses; this is a bug");
         let mut faults = Vec::new();
         if let Some(path) = file {
-            let text = std::fs::read_to_string(path).map_err(Error::file("reading", path))?;
+            let text = std::fs::read_to_string(path).map_err(Error::named("the settings", path))?;
             match text.parse::<Table>() {
                 Ok(given) => lay_over(&mut table, given, &path.display().to_string(), &mut faults),
                 Err(error) => faults.push(format!("  {}: not TOML: {}", path.display(), error.message())),
             }
         }
         for (name, value) in environment {
-            if let Some(key) = key_of_variable(&table, &name) {
-                lay_text_over(&mut table, &key, &value, &name, &mut faults);
+            match key_of_variable(&table, &name) {
+                Some(key) => lay_text_over(&mut table, &key, &value, &name, &mut faults),
+                None => faults.extend(misspelt(&table, &name)),
             }
         }
         for (key, value) in flags {
             lay_text_over(&mut table, key, value, &format!("--{}", key.replace('.', "-")), &mut faults);
         }
-        check(&table, &mut faults);
+        check(&table, choices, &mut faults);
         if !faults.is_empty() {
             return Err(Error::Settings(faults));
         }
@@ -253,8 +263,19 @@ impl Settings {
 
     /// The defaults alone, for tests and tools.
     pub fn defaults() -> Self {
-        Settings::load(None, std::iter::empty(), &BTreeMap::new()).expect("the defaults are valid; this is a bug")
+        Settings::load(None, std::iter::empty(), &BTreeMap::new(), &[]).expect("the defaults are valid; this is a bug")
     }
+}
+
+/// Variables that begin as our settings do and are neither settings nor anything else of ours: worth a word, for a typo looks
+/// like that too.
+pub fn foreign_variables(names: impl Iterator<Item = String>) -> Vec<String> {
+    let table: Table = DEFAULTS.parse().expect("the default configuration parses; this is a bug");
+    let is_foreign = |name: &String| {
+        name.strip_prefix("DESKHAND_").is_some_and(|rest| !NO_SETTINGS.contains(&rest))
+            && key_of_variable(&table, name).is_none()
+    };
+    names.filter(is_foreign).collect()
 }
 
 /// `DESKHAND_SERVER_PORT` -> `server.port`, if there is such a key.
@@ -263,6 +284,21 @@ fn key_of_variable(table: &Table, name: &str) -> Option<String> {
     let (section, key) = rest.split_once('_')?;
     table.get(section)?.as_table()?.get(key)?;
     Some(format!("{section}.{key}"))
+}
+
+/// What to say of a variable that is no setting but was meant to be one: its section is one of ours, or nearly. Other names
+/// are let through, for a cluster sets its own, such as `DESKHAND_PORT_8080_TCP`. The value may be a secret.
+fn misspelt(table: &Table, name: &str) -> Option<String> {
+    let rest = name.strip_prefix("DESKHAND_").filter(|rest| !NO_SETTINGS.contains(rest))?.to_ascii_lowercase();
+    let (section, key) = rest.split_once('_')?;
+    let (near, off) = nearest(section, table.keys().map(String::as_str))?;
+    if off > usize::from(section.len() > 4) + usize::from(section.len() > 2) {
+        return None;
+    }
+    let keys = table.get(near)?.as_table()?;
+    let (key, _) = nearest(key, keys.keys().map(String::as_str))?;
+    let meant = format!("{near}_{key}").to_ascii_uppercase();
+    Some(format!("  {name} in the environment: no such setting; did you mean `DESKHAND_{meant}`?"))
 }
 
 fn lay_over(table: &mut Table, given: Table, from: &str, faults: &mut Vec<String>) {
@@ -279,7 +315,7 @@ fn lay_over(table: &mut Table, given: Table, from: &str, faults: &mut Vec<String
         };
         for (key, value) in values {
             let Some(default) = known.get_mut(&key) else {
-                let near = known.keys().min_by_key(|known| distance(known, &key)).cloned().unwrap_or_default();
+                let near = nearest(&key, known.keys().map(String::as_str)).map_or("", |(near, _)| near);
                 faults.push(format!("  {section}.{key} in {from}: no such key; did you mean `{near}`?"));
                 continue;
             };
@@ -329,7 +365,7 @@ fn cast(default: &Value, value: Value) -> std::result::Result<Value, Value> {
     }
 }
 
-fn check(table: &Table, faults: &mut Vec<String>) {
+fn check(table: &Table, choices: &[(&str, Vec<String>)], faults: &mut Vec<String>) {
     let get = |key: &str| {
         let (section, name) = key.split_once('.')?;
         table.get(section)?.get(name)
@@ -342,12 +378,22 @@ fn check(table: &Table, faults: &mut Vec<String>) {
             faults.push(format!("  {key}: found {number}, expected {least} to {most}"));
         }
     }
-    for (key, words) in CHOICES {
+    let fixed = CHOICES.iter().map(|(key, words)| (*key, words.iter().map(|word| (*word).to_owned()).collect()));
+    for (key, words) in fixed.chain(choices.iter().cloned()) {
+        let words: Vec<String> = words;
         if let Some(word) = get(key).and_then(Value::as_str)
-            && !words.contains(&word)
+            && !words.iter().any(|known| known == word)
         {
             faults.push(format!("  {key}: found `{word}`, expected one of {}", words.join(", ")));
         }
+    }
+    if let Some(level) = get("log.level").and_then(Value::as_str)
+        && let Some(wrong) = level.split(',').map(str::trim).find(|part| !is_level(part))
+    {
+        faults.push(format!(
+            "  log.level: found `{wrong}`, expected error, warn, info, debug or trace, or one per room such as \
+             info,deskhand::turn=debug"
+        ));
     }
     let address = get("server.address").and_then(Value::as_str).unwrap_or_default();
     match address.parse::<std::net::IpAddr>() {
@@ -394,6 +440,12 @@ fn check(table: &Table, faults: &mut Vec<String>) {
     }
 }
 
+/// `info`, or `deskhand::turn=debug`. The log itself would take a lone word for the name of a room, and stay silent.
+fn is_level(part: &str) -> bool {
+    let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
+    LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level))
+}
+
 /// What sort of value a key takes, in words.
 fn sort(default: &Value) -> &'static str {
     match default {
@@ -416,7 +468,12 @@ fn shown(key: &str, value: &Value) -> String {
     }
 }
 
-/// Edit distance, for "did you mean".
+/// The nearest of `known` and how far it is, for "did you mean".
+pub(crate) fn nearest<'k>(found: &str, known: impl Iterator<Item = &'k str>) -> Option<(&'k str, usize)> {
+    known.map(|known| (known, distance(known, found))).min_by_key(|(_, off)| *off)
+}
+
+/// Edit distance.
 fn distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
     let mut row: Vec<usize> = (0..=right.len()).collect();
@@ -433,84 +490,5 @@ fn distance(left: &str, right: &str) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error;
-
-    fn load(toml: &str, environment: &[(&str, &str)]) -> Result<Settings> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("deskhand.toml");
-        std::fs::write(&path, toml).unwrap();
-        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Settings::load(Some(&path), environment, &BTreeMap::new())
-    }
-
-    #[test]
-    fn the_environment_beats_the_file() {
-        let settings =
-            load("[server]\nport = 1\n", &[("DESKHAND_SERVER_PORT", "9000"), ("DESKHAND_MODELS", "/x")]).unwrap();
-        assert_eq!(settings.server.port, 9000);
-    }
-
-    #[test]
-    fn every_fault_is_reported_at_once_with_key_found_and_allowed() {
-        let text = "[server]\nprot = 1\nport = 99999\n[index]\nkind = \"cloud\"\n[judge]\nrequire_certificate = 3\n[zzz]\na = 1\n";
-        let error = load(text, &[("DESKHAND_SERVER_HEARTBEAT_S", "soon")]).unwrap_err().to_string();
-        for expected in [
-            "5 faults",
-            "did you mean `port`",
-            "server.port: found 99999, expected 0 to 65535",
-            "index.kind: found `cloud`, expected one of embedded, server",
-            "no such section",
-            "expected a whole number",
-        ] {
-            let expected = if expected == "5 faults" { "6 faults" } else { expected };
-            assert!(error.contains(expected), "{expected} not in {error}");
-        }
-    }
-
-    #[test]
-    fn other_machines_need_a_token_and_origins() {
-        let error = load("[server]\naddress = \"0.0.0.0\"\n", &[]).unwrap_err().to_string();
-        assert!(error.contains("set server.agent_token"), "{error}");
-        let token = "[server]\naddress = \"0.0.0.0\"\nagent_token = \"0123456789abcdef\"\nallowed_origins = [\"https://a.example\"]\n";
-        assert!(load(token, &[]).is_ok());
-    }
-
-    #[test]
-    fn a_secret_is_never_printed() {
-        let settings = load("[server]\nagent_token = \"hush-hush-hush-hush\"\n", &[]).unwrap();
-        assert!(!format!("{settings:?}").contains("hush"));
-        for wrong in [
-            "[server]\nagent_token = 12345678901234567\n",
-            "[server]\nagent_token = \"hush-12345\"\n",
-            "[server]\nagent_token = hush-hush-12345678901234567\n",
-            "[server]\nagent_token = [\"hush-hush-12345678901234567\"]\n",
-            "[server]\nagent_tokn = \"hush-hush-12345678901234567\"\n",
-            "[serve]\nagent_token = \"hush-hush-12345678901234567\"\n",
-            "agent_token = \"hush-hush-12345678901234567\"\n",
-            "server = \"hush-hush-12345678901234567\"\n",
-            "[index]\napi_key = 12345678901234567\n",
-            "[index]\nurl = \"http://hush:12345678@qdrant:6334\"\n",
-            "[store]\ncontact_key = \"hush-12345\"\n",
-        ] {
-            let error = error::chain(&load(wrong, &[]).unwrap_err());
-            assert!(!error.contains("12345") && !error.contains("hush-"), "{wrong}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_contact_key_is_32_bytes_and_a_wrong_one_is_reported_but_not_shown() {
-        let good = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
-        let settings = load("", &[("DESKHAND_STORE_CONTACT_KEY", good)]).unwrap();
-        assert!(settings.store.key().is_some() && !format!("{settings:?}").contains("0a0b0c"));
-        assert!(load("", &[]).unwrap().store.key().is_none());
-        for wrong in ["\"hush-hush!\"", "\"aHVzaCBodXNoIGh1c2g=\"", "48151623421087"] {
-            let text = format!("[store]\ncontact_key = {wrong}\nretention_days = -1\n");
-            let error = load(&text, &[]).unwrap_err().to_string();
-            assert!(error.contains("2 faults") && error.contains("store.contact_key"), "{error}");
-            assert!(error.contains("store.retention_days: found -1, expected 0 to 36500"), "{error}");
-            assert!(!error.contains(wrong.trim_matches('"')), "{error}");
-        }
-    }
-}
+#[path = "config_tests.rs"]
+mod tests;

@@ -3,7 +3,7 @@
 //! One enum for the program: a variant is named for the act that failed, carries its context, and keeps the
 //! cause in `#[source]`, never in its own text. Status codes stand in `http/error.rs`, exit codes in `cli.rs`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Any cause from below: a library's error, kept whole.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -141,6 +141,23 @@ impl Error {
         move |cause| Error::File { act, path, cause }
     }
 
+    /// For `map_err` on a file that the caller has named: one that is not there, is none, or is closed to them is theirs to
+    /// mend. A disk that fails stays ours.
+    pub fn named(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        use std::io::ErrorKind::{
+            AlreadyExists, InvalidData, InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied,
+        };
+        let path = path.into();
+        move |cause| match cause.kind() {
+            NotFound => Error::invalid(named(what, &path), "no such file or folder", "one that is there"),
+            NotADirectory | AlreadyExists => Error::invalid(named(what, &path), cause.to_string(), "a folder"),
+            IsADirectory => Error::invalid(named(what, &path), "a folder", "a file"),
+            PermissionDenied => Error::invalid(named(what, &path), cause.to_string(), "one that this user may use"),
+            InvalidData | InvalidInput => Error::invalid(named(what, &path), cause.to_string(), "a file of UTF-8 text"),
+            _ => Error::File { act: "using", path, cause },
+        }
+    }
+
     /// For `map_err` on model work.
     pub fn inference<E: Into<Cause>>(what: &'static str) -> impl FnOnce(E) -> Self {
         move |cause| Error::Inference(what, cause.into())
@@ -178,7 +195,12 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn plural(count: usize, word: &str) -> String {
+fn named(what: &str, path: &Path) -> String {
+    format!("{what} {}", path.display())
+}
+
+/// `1 document`, `2 documents`.
+pub fn plural(count: usize, word: &str) -> String {
     if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
 }
 
@@ -190,6 +212,15 @@ mod tests {
     fn the_chain_names_every_cause_once() {
         let error = Error::file("reading", "/nowhere")(std::io::Error::other("disk on fire"));
         assert_eq!(chain(&error), "reading /nowhere: disk on fire");
+    }
+
+    #[test]
+    fn a_path_that_was_mistyped_is_the_callers_to_mend_and_a_failing_disk_is_ours() {
+        let of = |kind| Error::named("the suite", "/nowhere")(std::io::Error::from(kind));
+        let missing = of(std::io::ErrorKind::NotFound);
+        assert_eq!(missing.to_string(), "the suite /nowhere: found no such file or folder, expected one that is there");
+        assert_eq!(missing.fault(), Fault::Caller);
+        assert_eq!(of(std::io::ErrorKind::StorageFull).fault(), Fault::Ours);
     }
 
     #[test]

@@ -1,13 +1,12 @@
 //! `bench`: how fast are the parts, and a whole turn?
 
-#![expect(clippy::print_stdout, reason = "this is where figures are printed")]
-
 use std::{collections::BTreeMap, process::ExitCode};
 
 use clap::{Args, Subcommand};
+use jiff::civil::Date;
 use serde::Serialize;
 
-use super::measure::{SUITE_DAY, Stage};
+use super::measure::Stage;
 use crate::{
     config::Settings,
     error::{Error, Result},
@@ -24,6 +23,8 @@ use crate::{
     },
 };
 
+/// The day that the sample is asked on, so that a notice in force stays in force.
+const SAMPLE_DAY: Date = Date::constant(2026, 11, 22);
 /// Turns before the clock starts: caches fill, threads wake.
 const WARM_UPS: usize = 20;
 /// Replies of `bench generate`, at most: each takes seconds.
@@ -95,7 +96,7 @@ pub(super) async fn run(settings: Settings, command: BenchCommand) -> Result<Exi
             if options.common.json {
                 return print(true, &report);
             }
-            println!("{}", report.table());
+            say!("{}", report.table());
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -104,9 +105,9 @@ pub(super) async fn run(settings: Settings, command: BenchCommand) -> Result<Exi
 fn print(on_one_line: bool, report: &impl Serialize) -> Result<ExitCode> {
     let json = serde_json::to_value(report).map_err(Error::outside("writing the figures"))?;
     if on_one_line {
-        println!("{json}");
+        say!("{json}");
     } else {
-        println!("{json:#}");
+        say!("{json:#}");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -183,7 +184,8 @@ fn ending_of(reply: &Reply) -> String {
 
 /// Whole turns over the sample's own phrasings, one at a time; then the first `composed` answered ones again, composed.
 async fn turns(settings: Settings, runs: usize, composed: usize) -> Result<TurnReport> {
-    let stage = Stage::set(settings, Suite::default(), composed > 0).await?;
+    let sample = Suite { day: Some(SAMPLE_DAY), ..Suite::default() };
+    let stage = Stage::set(settings, sample, composed > 0).await?;
     let composing = stage.deskhand.bot.clone();
     let quoting = composing.with_policy(Policy { composed: false, ..composing.policy().clone() });
     let questions = phrasings(&quoting);
@@ -234,7 +236,7 @@ fn asked(text: &str) -> Asked {
         choice: None,
         history: Vec::new(),
         lang: None,
-        day: SUITE_DAY,
+        day: SAMPLE_DAY,
     }
 }
 

@@ -1,7 +1,5 @@
 //! One function per command.
 
-#![expect(clippy::print_stdout, reason = "this is where answers are printed")]
-
 use std::{
     io::{IsTerminal, Read as _, Write},
     path::{Path, PathBuf},
@@ -9,42 +7,37 @@ use std::{
     time::Instant,
 };
 
-use jiff::Zoned;
 use tokio::task::{JoinError, JoinHandle};
 use uuid::Uuid;
 
 use super::{
-    AdminCommand, Command, EvalCommand, ModelsCommand, ReportCommand, bench, measure,
-    open::{Deskhand, Wanted, faults},
+    AdminCommand, Command, EvalCommand, ModelsCommand, ReportCommand, bench, ingest, measure,
+    open::{Deskhand, Wanted, must_hold_a_store},
     upkeep,
 };
 use crate::{
     config::{self, Secret, Settings},
     error::{Error, Result},
     http,
-    knowledge::read::{self, Read},
     model::{files::Models, progress::Progress},
     store::Store,
     turn::reply::Reply,
 };
-
-/// Something was refused, the rest was done.
-const PARTLY: u8 = 4;
 
 pub(super) async fn run(command: Command, data: PathBuf, settings: Settings) -> Result<ExitCode> {
     match command {
         Command::Demo(_) => serve(&data, settings, true).await,
         Command::Serve(_) => serve(&data, settings, false).await,
         Command::Ask { question, json, conversation } => ask(&data, settings, question, json, conversation).await,
-        Command::Ingest { paths, dry_run } => ingest(&data, settings, &paths, dry_run).await,
+        Command::Ingest { paths, dry_run } => ingest::run(&data, settings, &paths, dry_run).await,
         Command::Eval(EvalCommand::Run(options)) => measure::eval_run(settings, options).await,
         Command::Eval(EvalCommand::Calibrate(options)) => measure::eval_calibrate(&data, settings, options).await,
-        Command::Eval(EvalCommand::Add(options)) => measure::eval_add(&data, options).await,
+        Command::Eval(EvalCommand::Add(options)) => measure::eval_add(&data, &settings, options).await,
         Command::Eval(EvalCommand::Bless { json, baseline, why }) => measure::eval_bless(&json, &baseline, &why),
         Command::Bench(command) => bench::run(settings, command).await,
         Command::Models(command) => models(&settings, command),
         Command::Admin(AdminCommand::Config) => {
-            print!("{}", config::DEFAULTS);
+            say!("{}", config::DEFAULTS.trim_end());
             Ok(ExitCode::SUCCESS)
         }
         Command::Admin(AdminCommand::Status) => status(&data, settings).await,
@@ -56,13 +49,14 @@ pub(super) async fn run(command: Command, data: PathBuf, settings: Settings) -> 
             upkeep::redactions(&data, &settings, days, json).await
         }
         Command::Migrate => {
+            must_hold_a_store(&data)?;
             let deskhand = Deskhand::open(
                 &data,
                 settings,
                 Wanted { generator: false, sample: false, progress: true, shared_vectors: false },
             )
             .await?;
-            println!("{} is at this version's format", data.display());
+            say!("{} is at this version's format", data.display());
             deskhand.close().await?;
             Ok(ExitCode::SUCCESS)
         }
@@ -94,7 +88,7 @@ async fn ask(
     };
     let accepted = deskhand.bot.say(id, &question, None, None).await?;
     let Some(turn) = accepted.turn else {
-        println!("A person has this conversation; your message was added to it.");
+        say!("A person has this conversation; your message was added to it.");
         return Ok(ExitCode::SUCCESS);
     };
     let mut out = std::io::stdout();
@@ -105,7 +99,7 @@ async fn ask(
         (ended(turn.await)?, String::new())
     };
     if json {
-        println!("{}", serde_json::to_string(&reply).map_err(Error::outside("writing the reply"))?);
+        say!("{}", serde_json::to_string(&reply).map_err(Error::outside("writing the reply"))?);
     } else {
         print_reply(&reply, &printed);
     }
@@ -164,23 +158,27 @@ fn from_stdin() -> Result<String> {
 /// Prints a reply of which `printed` stands on the terminal already.
 fn print_reply(reply: &Reply, printed: &str) {
     match reply.text.strip_prefix(printed) {
-        Some(rest) => println!("{rest}"),
-        None => println!("\n\n{}", reply.text),
+        Some(rest) => say!("{rest}"),
+        None => say!("\n\n{}", reply.text),
     }
     for (at, offer) in reply.offers.iter().enumerate() {
-        println!("  {}. {}", at + 1, offer.title);
+        say!("  {}. {}", at + 1, offer.title);
     }
     for citation in &reply.citations {
-        println!(
+        say!(
             "\n[{}] {} ({}, {}..{})",
-            citation.document, citation.title, citation.revision, citation.start, citation.end
+            citation.document,
+            citation.title,
+            citation.revision,
+            citation.start,
+            citation.end
         );
     }
     if let Some(case) = &reply.case {
-        println!("\n--- the case, as the agent reads it ---\n{}", case.text.trim_end());
+        say!("\n--- the case, as the agent reads it ---\n{}", case.text.trim_end());
     }
     let total = reply.steps.iter().find(|step| step.step == "whole").map_or(0.0, |whole| whole.ms);
-    println!(
+    say!(
         "\n({} · {} · confidence {:.2} · {total:.0} ms · conversation {})",
         word(&reply.outcome),
         reply.reason.code.as_str(),
@@ -193,56 +191,6 @@ pub(super) fn word(value: &impl serde::Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-async fn ingest(data: &Path, settings: Settings, paths: &[PathBuf], dry_run: bool) -> Result<ExitCode> {
-    let started = Instant::now();
-    let mut read = Read::default();
-    for path in paths {
-        let more = read::read_path(path, Zoned::now().date())?;
-        read.documents.extend(more.documents);
-        read.faults.extend(more.faults);
-        read.notes.extend(more.notes);
-    }
-    for note in &read.notes {
-        eprintln!("note: {note}");
-    }
-    for fault in faults(&read) {
-        eprintln!("refused: {fault}");
-    }
-    let code = if read.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(PARTLY) };
-    if read.documents.is_empty() {
-        return Err(Error::invalid(
-            "the knowledge",
-            "no document in these files",
-            "at least one; the old knowledge stays",
-        ));
-    }
-    if dry_run {
-        println!(
-            "{} documents could be read, {} places were refused; nothing was changed",
-            read.documents.len(),
-            read.faults.len()
-        );
-        return Ok(code);
-    }
-    let count = read.documents.len();
-    let deskhand = Deskhand::open(
-        data,
-        settings,
-        Wanted { generator: false, sample: false, progress: true, shared_vectors: false },
-    )
-    .await?;
-    let published = deskhand.publish(read.documents).await?;
-    println!(
-        "{count} documents in service: {} new or changed, {} removed, {} texts embedded, in {:.1} s",
-        published.changed,
-        published.removed,
-        published.embedded,
-        started.elapsed().as_secs_f64()
-    );
-    deskhand.close().await?;
-    Ok(code)
-}
-
 fn models(settings: &Settings, command: ModelsCommand) -> Result<ExitCode> {
     let models = Models::from_env()?;
     let or_set = |names: Vec<String>| {
@@ -250,14 +198,14 @@ fn models(settings: &Settings, command: ModelsCommand) -> Result<ExitCode> {
     };
     match command {
         ModelsCommand::List { json: true } => {
-            println!("{}", serde_json::to_string_pretty(&models.list()).map_err(Error::outside("writing the list"))?);
+            say!("{}", serde_json::to_string_pretty(&models.list()).map_err(Error::outside("writing the list"))?);
         }
         ModelsCommand::List { json: false } => {
-            println!("cache: {}\n", models.cache().display());
+            say!("cache: {}\n", models.cache().display());
             for model in models.list() {
                 let size =
                     model.size_bytes.map_or("size unknown".to_owned(), |bytes| format!("{:.0} MB", bytes as f64 / 1e6));
-                println!(
+                say!(
                     "{:32} {:9} {:8} {:>9}  {}\n{:32} {}",
                     model.name,
                     word(&model.role),
@@ -268,18 +216,18 @@ fn models(settings: &Settings, command: ModelsCommand) -> Result<ExitCode> {
                     model.title
                 );
                 for source in &model.sources {
-                    println!("{:32}   {source}", "");
+                    say!("{:32}   {source}", "");
                 }
             }
         }
         ModelsCommand::Fetch { names } => {
             for name in or_set(names) {
-                println!("{}", models.fetch(&name, &Progress::stderr())?.display());
+                say!("{}", models.fetch(&name, &Progress::stderr())?.display());
             }
         }
         ModelsCommand::Verify { names } => {
             for name in or_set(names) {
-                println!("{name}: sound, {}", models.verify(&name)?.display());
+                say!("{name}: sound, {}", models.verify(&name)?.display());
             }
         }
     }
@@ -287,6 +235,7 @@ fn models(settings: &Settings, command: ModelsCommand) -> Result<ExitCode> {
 }
 
 async fn status(data: &Path, settings: Settings) -> Result<ExitCode> {
+    must_hold_a_store(data)?;
     let deskhand = Deskhand::open(
         data,
         settings,
@@ -295,14 +244,14 @@ async fn status(data: &Path, settings: Settings) -> Result<ExitCode> {
     .await?;
     let documents = deskhand.store.documents().await?.len();
     let tickets = deskhand.store.tickets(Default::default()).await?.len();
-    println!("data folder  {}", data.display());
-    println!("documents    {documents}");
-    println!("points       {}", deskhand.index.count().await.unwrap_or(0));
-    println!("tickets      {tickets}");
+    say!("data folder  {}", data.display());
+    say!("documents    {documents}");
+    say!("points       {}", deskhand.index.count().await.unwrap_or(0));
+    say!("tickets      {tickets}");
     if let Some(shelf) = deskhand.bot.shelf() {
-        println!("judge        {} ({})", shelf.judge.kind, shelf.judge.about);
+        say!("judge        {} ({})", shelf.judge.kind, shelf.judge.about);
         for (lang, thresholds) in &shelf.judge.thresholds {
-            println!("             {lang}: answers from {:.3}, offers from {:.3}", thresholds.answer, thresholds.offer);
+            say!("             {lang}: answers from {:.3}, offers from {:.3}", thresholds.answer, thresholds.offer);
         }
     }
     deskhand.close().await?;
@@ -323,21 +272,32 @@ async fn serve(data: &Path, mut settings: Settings, demo: bool) -> Result<ExitCo
     if made {
         settings.server.agent_token = kept_token(&data.join("desk-token"))?;
     }
+    // Before an address is printed and a question taken up.
+    if settings.judge.require_certificate
+        && deskhand.bot.shelf().is_some_and(|shelf| shelf.judge.certificates.is_empty())
+    {
+        deskhand.close().await?;
+        return Err(Error::invalid(
+            "judge.require_certificate",
+            "a judge without a certificate",
+            "one made by `deskhand eval calibrate`",
+        ));
+    }
     let resumed = deskhand.bot.resume().await?;
     if resumed > 0 {
         tracing::info!(conversations = resumed, "took up questions that a stop left open");
     }
-    println!("chat   http://{address}/");
-    println!("desk   http://{address}/desk");
+    say!("chat   http://{address}/");
+    say!("desk   http://{address}/desk");
     if made {
-        println!("token  {}   (opens the desk)", settings.server.agent_token.reveal());
+        say!("token  {}   (opens the desk)", settings.server.agent_token.reveal());
     } else if demo {
         // A secret from the settings is never printed.
-        println!("token  as set in server.agent_token   (opens the desk)");
+        say!("token  as set in server.agent_token   (opens the desk)");
     }
     if let Some(shelf) = deskhand.bot.shelf() {
         let documents = shelf.documents().count();
-        println!(
+        say!(
             "ready in {:.1} s with {documents} documents; judge: {}",
             started.elapsed().as_secs_f64(),
             shelf.judge.kind
@@ -354,19 +314,9 @@ async fn serve(data: &Path, mut settings: Settings, demo: bool) -> Result<ExitCo
             tracing::warn!(
                 "no certificate: the shipped judge decides; `deskhand eval calibrate` makes one from labelled questions"
             );
-            if settings.judge.require_certificate {
-                return Err(Error::invalid(
-                    "judge.require_certificate",
-                    "a judge without a certificate",
-                    "one made by `deskhand eval calibrate`",
-                ));
-            }
         }
     } else {
-        println!(
-            "ready in {:.1} s without documents: `deskhand ingest PATH` brings some",
-            started.elapsed().as_secs_f64()
-        );
+        say!("ready in {:.1} s without documents: `deskhand ingest PATH` brings some", started.elapsed().as_secs_f64());
     }
     if settings.store.key().is_some() {
         tracing::info!("contact data is kept with its ticket, encrypted");

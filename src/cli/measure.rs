@@ -1,9 +1,9 @@
 //! `eval`: how good are the answers?
 
-#![expect(clippy::print_stdout, reason = "this is where figures are printed")]
-
 use std::{
     collections::BTreeMap,
+    fs::File,
+    io::ErrorKind,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Instant,
@@ -13,7 +13,7 @@ use clap::Args;
 use jiff::{Zoned, civil::Date};
 use sha2::{Digest, Sha256};
 
-use super::open::{Deskhand, Wanted, faults};
+use super::open::{Deskhand, Wanted, faults, open_store};
 use crate::{
     config::Settings,
     error::{Error, Result},
@@ -28,12 +28,9 @@ use crate::{
         suite::{Ending, Suite},
     },
     knowledge::{publish, read, sample},
-    store::{Store, StoreOptions},
     turn::judge::{FEATURES, Judge},
+    words::Document,
 };
-
-/// Suites are read on this day, so that a notice in force stays in force.
-pub(super) const SUITE_DAY: Date = Date::constant(2026, 11, 22);
 
 /// Options of `deskhand eval run`.
 #[derive(Debug, Args)]
@@ -65,6 +62,9 @@ pub struct EvalRun {
     /// Keep every finished question in FILE, and do not ask again what an earlier run like this one has left there
     #[arg(long, value_name = "FILE", conflicts_with = "cross_validate")]
     pub resume: Option<PathBuf>,
+    /// The day that documents are in force on [default: the suite's own; today for `--knowledge`]
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub day: Option<Date>,
     /// Write every figure and every question
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -82,7 +82,7 @@ pub struct EvalCalibrate {
     /// A suite's name or folder; its split `fit` is fitted on, its split `certify` only certifies
     pub suite: String,
     /// Allowed share of wrong answers among those sent
-    #[arg(long, default_value_t = 0.01)]
+    #[arg(long, default_value_t = 0.01, value_parser = share)]
     pub risk: f64,
     /// Where the judge goes [default: calibrated.json in the data folder's `judge`]
     #[arg(long, value_name = "FILE")]
@@ -95,9 +95,12 @@ pub struct EvalAdd {
     /// The conversation in the data folder
     #[arg(long, value_name = "ID")]
     pub from: uuid::Uuid,
-    /// The suite's name or folder; a folder that does not exist is made
+    /// The suite's name or folder; with `--knowledge` it may be a new one
     #[arg(long, value_name = "SUITE")]
     pub to: String,
+    /// Makes the suite that `--to` names: its questions are about these documents
+    #[arg(long, value_name = "PATH")]
+    pub knowledge: Option<PathBuf>,
     /// The customer's message, by its number; the last question without it
     #[arg(long, value_name = "N")]
     pub message: Option<i64>,
@@ -127,30 +130,20 @@ impl Stage {
     /// Publishes the suite's documents, or the sample's where it names none. With `generate` answers are composed.
     pub(super) async fn set(mut settings: Settings, suite: Suite, generate: bool) -> Result<Stage> {
         settings.answer.composed = generate;
+        let documents = documents_of(&suite)?;
         let folder = tempfile::tempdir().map_err(Error::outside("making a temporary folder"))?;
         let wanted = Wanted { generator: generate, sample: false, progress: true, shared_vectors: true };
         let deskhand = Deskhand::open(folder.path(), settings, wanted).await?;
-        let mut documents = Vec::new();
-        if suite.knowledge.is_empty() {
-            documents = sample::read(SUITE_DAY).documents;
-        }
-        for path in &suite.knowledge {
-            let read = read::read_path(path, SUITE_DAY)?;
-            for fault in faults(&read) {
-                eprintln!("refused: {fault}");
-            }
-            documents.extend(read.documents);
-        }
         let started = Instant::now();
         let published = deskhand.publish(documents).await?;
-        eprintln!(
+        aside!(
             "{} documents, {} points ready in {:.1} s",
             published.documents.len(),
             published.texts.len(),
             started.elapsed().as_secs_f64()
         );
         for bad in &suite.bad {
-            eprintln!("passed over: {}:{}: {}", bad.file, bad.line, bad.reason);
+            aside!("passed over: {}:{}: {}", bad.file, bad.line, bad.reason);
         }
         Ok(Stage { deskhand, suite, knowledge: publish::hash_of(&published.documents), _folder: folder })
     }
@@ -166,32 +159,98 @@ impl Stage {
     }
 }
 
-pub(super) async fn eval_run(settings: Settings, options: EvalRun) -> Result<ExitCode> {
-    let suite = match (&options.suite, &options.knowledge, &options.questions) {
+/// The documents of the suite as its day finds them.
+fn documents_of(suite: &Suite) -> Result<Vec<Document>> {
+    if suite.knowledge.is_empty() {
+        aside!("the suite names no knowledge: its questions are asked of the sample knowledge");
+        return Ok(sample::read(day_of(suite)).documents);
+    }
+    let read = read::read_paths(&suite.knowledge, day_of(suite))?;
+    for fault in faults(&read) {
+        aside!("refused: {fault}");
+    }
+    Ok(read.documents)
+}
+
+/// A suite that names its day is the same in a month: a notice in force stays in force.
+fn day_of(suite: &Suite) -> Date {
+    suite.day.unwrap_or_else(|| Zoned::now().date())
+}
+
+/// A share on the command line, neither nothing nor all.
+fn share(text: &str) -> std::result::Result<f64, String> {
+    let share: Option<f64> = text.parse().ok().filter(|share| *share > 0.0 && *share < 1.0);
+    share.ok_or_else(|| "expected a share between 0 and 1, such as 0.01 for one in a hundred".to_owned())
+}
+
+/// A file that is written at the end is tried at the beginning: hours of questions are not asked in vain.
+fn check_writable(path: &Path) -> Result<()> {
+    let is_new = !path.exists();
+    let tried = File::options().create(true).append(true).open(path);
+    tried.map_err(|cause| match cause.kind() {
+        ErrorKind::NotFound => {
+            Error::invalid(format!("where to write {}", path.display()), "no such folder", "a folder that is there")
+        }
+        _ => Error::named("the file to write,", path)(cause),
+    })?;
+    if is_new {
+        std::fs::remove_file(path).map_err(Error::file("taking back", path))?;
+    }
+    Ok(())
+}
+
+/// What an earlier `eval run --json` wrote.
+fn read_report(what: &'static str, path: &Path) -> Result<Report> {
+    let json = std::fs::read_to_string(path).map_err(Error::named(what, path))?;
+    serde_json::from_str(&json).map_err(|error| {
+        Error::invalid(
+            format!("{what} {}", path.display()),
+            error.to_string(),
+            "a JSON written by `deskhand eval run --json`",
+        )
+    })
+}
+
+pub(super) async fn eval_run(mut settings: Settings, options: EvalRun) -> Result<ExitCode> {
+    // Whatever was typed is looked at before anything is asked.
+    let mut suite = match (&options.suite, &options.knowledge, &options.questions) {
         (_, Some(knowledge), Some(questions)) => {
             Suite::from_files(std::slice::from_ref(knowledge), std::slice::from_ref(questions))?
         }
         (Some(name), ..) => Suite::from_folder(&suite_folder(name)?)?,
         _ => return Err(Error::invalid("the suite", "none", "a suite, or --knowledge and --questions")),
     };
+    suite.day = Some(options.day.unwrap_or_else(|| day_of(&suite)));
     let suite = match options.limit {
         Some(limit) => suite.limited_to(limit, options.seed),
         None => suite,
     };
+    let before = options.baseline.as_deref().map(|path| read_report("the baseline", path)).transpose()?;
+    let mut judge = None;
+    if let Some(path) = &options.judge {
+        let json = std::fs::read_to_string(path).map_err(Error::named("the judge", path))?;
+        judge = Some((Judge::parse(&json)?, hex::encode(&Sha256::digest(&json)[..8])));
+    }
+    for path in [&options.json, &options.html, &options.resume].into_iter().flatten() {
+        check_writable(path)?;
+    }
+    if options.judge.is_some() || options.cross_validate {
+        settings.judge.file = PathBuf::new(); // Another judge decides.
+    }
     let generator = if options.generate { settings.model.generator.clone() } else { "none".to_owned() };
     let stage = Stage::set(settings, suite, options.generate).await?;
-    let run_options = Options { day: SUITE_DAY, progress: true };
+    let run_options = Options { day: day_of(&stage.suite), progress: true };
     let mut bot = stage.deskhand.bot.clone();
     let mut kind = "default";
     let mut facts = BTreeMap::from([
         ("fingerprint".to_owned(), stage.deskhand.fingerprint()),
         ("knowledge".to_owned(), stage.knowledge.clone()),
         ("generator".to_owned(), generator),
+        ("day".to_owned(), run_options.day.to_string()),
     ]);
-    if let Some(path) = &options.judge {
-        let json = std::fs::read_to_string(path).map_err(Error::file("reading", path))?;
-        facts.insert("judge".to_owned(), hex::encode(&Sha256::digest(&json)[..8]));
-        bot = bot.with_judge(Judge::parse(&json)?);
+    if let Some((judge, digest)) = judge {
+        facts.insert("judge".to_owned(), digest);
+        bot = bot.with_judge(judge);
         kind = "file";
     }
     let made_with = facts.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ");
@@ -219,14 +278,10 @@ pub(super) async fn eval_run(settings: Settings, options: EvalRun) -> Result<Exi
     if let Some(limit) = options.limit {
         report.how.facts.insert("limit".to_owned(), format!("{limit} questions, seed {}", options.seed));
     }
-    if let Some(path) = &options.baseline {
-        let json = std::fs::read_to_string(path).map_err(Error::file("reading", path))?;
-        let before: Report = serde_json::from_str(&json).map_err(|error| {
-            Error::invalid("the baseline", error.to_string(), "a JSON written by `deskhand eval run`")
-        })?;
+    if let Some(before) = before {
         report.comparison = Some(baseline::compare(&before.records, &report.records, Tolerance::default()));
     }
-    println!("{}", report.markdown());
+    say!("{}", report.markdown());
     if let Some(path) = &options.json {
         let json = serde_json::to_vec_pretty(&report).map_err(Error::outside("writing the figures"))?;
         std::fs::write(path, json).map_err(Error::file("writing", path))?;
@@ -238,7 +293,7 @@ pub(super) async fn eval_run(settings: Settings, options: EvalRun) -> Result<Exi
     stage.deskhand.close().await?;
     let failures = report.comparison.map(|comparison| comparison.failures).unwrap_or_default();
     for failure in &failures {
-        eprintln!("worse than the baseline: {failure}");
+        aside!("worse than the baseline: {failure}");
     }
     Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
@@ -251,10 +306,23 @@ fn judge_details(bot: &crate::turn::Bot, kind: &str) -> Result<JudgeDetails> {
     serde_json::from_value(json).map_err(Error::outside("describing the judge"))
 }
 
-pub(super) async fn eval_calibrate(data: &Path, settings: Settings, options: EvalCalibrate) -> Result<ExitCode> {
+pub(super) async fn eval_calibrate(data: &Path, mut settings: Settings, options: EvalCalibrate) -> Result<ExitCode> {
     let suite = Suite::from_folder(&suite_folder(&options.suite)?)?;
+    if !suite.questions.iter().any(|question| question.split.as_deref() == Some("fit")) {
+        return Err(Error::invalid(
+            format!("the suite {}", suite.name),
+            "no question with the split `fit`",
+            "some to fit on: `split = \"fit\"` beside a file in suite.toml, or `\"split\":\"fit\"` in a question's line",
+        ));
+    }
+    let path = options.out.unwrap_or_else(|| data.join("judge").join("calibrated.json"));
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(Error::named("making the folder", folder))?;
+    }
+    check_writable(&path)?;
+    settings.judge.file = PathBuf::new(); // It may be the one to be made.
     let stage = Stage::set(settings, suite, false).await?;
-    let run_options = Options { day: SUITE_DAY, progress: true };
+    let run_options = Options { day: day_of(&stage.suite), progress: true };
     let ran = run::run(&stage.deskhand.bot, &stage.suite, &run_options, None).await?;
     let of_split = |split: &str| -> Vec<Row> {
         let wanted: std::collections::BTreeSet<&str> = stage
@@ -270,22 +338,26 @@ pub(super) async fn eval_calibrate(data: &Path, settings: Settings, options: Eva
     let about = format!("suite {}: {} questions to fit, {} to certify", stage.suite.name, fit.len(), certify.len());
     let calibrated = calibrate::calibrate(&fit, &certify, &stage.aim(options.risk, about))?;
     for line in &calibrated.said {
-        println!("{line}");
-    }
-    let path = options.out.unwrap_or_else(|| data.join("judge").join("calibrated.json"));
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(Error::file("making the folder", folder))?;
+        say!("{line}");
     }
     let json = serde_json::to_vec_pretty(&calibrated.judge).map_err(Error::outside("writing the judge"))?;
     std::fs::write(&path, json).map_err(Error::file("writing", &path))?;
-    println!("written to {}", path.display());
+    say!("written to {}", path.display());
     stage.deskhand.close().await?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Makes a labelled question of a conversation.
-pub(super) async fn eval_add(data: &Path, options: EvalAdd) -> Result<ExitCode> {
-    let store = Store::open(&data.join("deskhand.sqlite"), &StoreOptions::default()).await?;
+pub(super) async fn eval_add(data: &Path, settings: &Settings, options: EvalAdd) -> Result<ExitCode> {
+    let known = suite_folder(&options.to);
+    if known.is_err() && options.knowledge.is_none() {
+        return Err(Error::invalid(
+            format!("the suite {}", options.to),
+            "no such suite",
+            "one that is there, or `--knowledge PATH`, the documents that a new one is about",
+        ));
+    }
+    let store = open_store(data, settings).await?;
     store.conversation(options.from).await?;
     let messages = store.messages(options.from, 0).await?;
     store.close().await;
@@ -297,27 +369,38 @@ pub(super) async fn eval_add(data: &Path, options: EvalAdd) -> Result<ExitCode> 
         must: options.must,
     };
     let question = add::question(&messages, &label)?;
-    let folder = suite_folder(&options.to).unwrap_or_else(|_| PathBuf::from(&options.to));
-    std::fs::create_dir_all(&folder).map_err(Error::file("making the folder", &folder))?;
+    let folder = match (known, &options.knowledge) {
+        (Ok(folder), None) => folder,
+        (Ok(_), Some(_)) => {
+            return Err(Error::invalid("--knowledge", "a suite that is there already", "a new one in `--to`"));
+        }
+        (Err(_), Some(knowledge)) => add::new_suite(Path::new(&options.to), knowledge)?,
+        (Err(unknown), None) => return Err(unknown),
+    };
     add::append(&folder, &question)?;
-    println!("{}", serde_json::to_string(&question).map_err(Error::outside("writing the question"))?);
-    eprintln!("added to {}; its label: {}", folder.join(add::FILE).display(), question.note);
+    say!("{}", serde_json::to_string(&question).map_err(Error::outside("writing the question"))?);
+    aside!("added to {}; its label: {}", folder.join(add::FILE).display(), question.note);
     Ok(ExitCode::SUCCESS)
 }
 
 /// Makes a run the baseline. The reason is kept in it.
 pub(super) fn eval_bless(json: &Path, baseline: &Path, why: &str) -> Result<ExitCode> {
-    let text = std::fs::read_to_string(json).map_err(Error::file("reading", json))?;
-    let mut report: Report = serde_json::from_str(&text)
-        .map_err(|error| Error::invalid("the run", error.to_string(), "a JSON written by `deskhand eval run`"))?;
+    if why.trim().is_empty() {
+        return Err(Error::invalid(
+            "--why",
+            "nothing",
+            "the reason why the baseline changes, for whoever reads it later",
+        ));
+    }
+    let mut report = read_report("the run", json)?;
     report.how.facts.insert("blessed_because".to_owned(), why.to_owned());
     report.comparison = None;
     for record in &mut report.records {
         record.did.trim_for_baseline();
     }
     let out = serde_json::to_vec(&report).map_err(Error::outside("writing the baseline"))?;
-    std::fs::write(baseline, out).map_err(Error::file("writing", baseline))?;
-    println!("{} is the baseline now: {why}", baseline.display());
+    std::fs::write(baseline, out).map_err(Error::named("the baseline", baseline))?;
+    say!("{} is the baseline now: {why}", baseline.display());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -329,4 +412,35 @@ fn suite_folder(name: &str) -> Result<PathBuf> {
         .into_iter()
         .find(|folder| folder.is_dir())
         .ok_or_else(|| Error::NotFound { what: "suite", id: name.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_to_be_written_is_tried_and_left_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.json");
+        check_writable(&path).unwrap();
+        assert!(!path.exists());
+        std::fs::write(&path, "earlier").unwrap();
+        check_writable(&path).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "earlier");
+        for wrong in [folder.path().join("none/x.json"), folder.path().to_owned()] {
+            assert_eq!(check_writable(&wrong).unwrap_err().fault(), crate::error::Fault::Caller, "{}", wrong.display());
+        }
+    }
+
+    #[test]
+    fn a_baseline_changes_for_a_reason() {
+        let error = eval_bless(Path::new("run.json"), Path::new("baseline.json"), " ").unwrap_err();
+        assert!(error.to_string().contains("--why"), "{error}");
+    }
+
+    #[test]
+    fn a_risk_is_a_share() {
+        assert_eq!(share("0.02"), Ok(0.02));
+        assert!(["2", "0", "1", "-0.1", "NaN", "a"].iter().all(|text| share(text).is_err()));
+    }
 }

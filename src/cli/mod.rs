@@ -1,8 +1,20 @@
 //! What was typed, and what it runs. The only room that prints to stdout.
 
+/// A line on stdout, which is for answers.
+macro_rules! say {
+    ($($text:tt)*) => { $crate::cli::to_stdout(format_args!($($text)*)) };
+}
+
+/// A line on stderr, which is for everything beside the answer.
+macro_rules! aside {
+    ($($text:tt)*) => { $crate::cli::to_stderr(format_args!($($text)*)) };
+}
+
 mod bench;
 
 mod commands;
+
+mod ingest;
 
 mod measure;
 
@@ -10,15 +22,22 @@ pub mod open;
 
 mod upkeep;
 
-use std::{collections::BTreeMap, io::ErrorKind, path::PathBuf, process::ExitCode};
+use std::{
+    collections::BTreeMap,
+    fmt::Arguments,
+    io::{ErrorKind, IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    config::Settings,
+    config::{self, Settings},
     error::{self, Cause, Error, Fault, Result},
     index::QUIET_ENGINE,
+    model::{files::Models, manifest::Role},
 };
 
 /// Customer support that answers from your own documents, and hands over to a person when it is not sure enough.
@@ -119,7 +138,7 @@ enum EvalCommand {
     Calibrate(measure::EvalCalibrate),
     /// Make a test of a conversation: a question of it becomes a labelled line of a suite
     #[command(after_help = "Examples:
-  deskhand eval add --from 0199b1c2-… --to eval/suites/own
+  deskhand eval add --from 0199b1c2-… --to eval/suites/own --knowledge docs/
   deskhand eval add --from 0199b1c2-… --to wallet --message 3 --relevant refund-time --must")]
     Add(measure::EvalAdd),
     /// Make a run the baseline that later runs are held against
@@ -231,9 +250,9 @@ pub fn main() -> ExitCode {
     match run(typed) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {}", error::chain(&error));
+            aside!("error: {}", error::chain(&error));
             if let Some(hint) = hint(&error) {
-                eprintln!("hint: {hint}");
+                aside!("hint: {hint}");
             }
             match error.fault() {
                 Fault::Caller => ExitCode::from(2),
@@ -242,6 +261,23 @@ pub fn main() -> ExitCode {
             }
         }
     }
+}
+
+/// Whoever read the lines may have gone, as in `deskhand models list | head -1`: nobody is left to tell, and it ends quietly.
+fn to_stdout(text: Arguments<'_>) {
+    let mut out = std::io::stdout().lock();
+    if let Err(cause) = writeln!(out, "{text}").and_then(|()| out.flush()) {
+        if cause.kind() != ErrorKind::BrokenPipe {
+            aside!("error: writing to standard output: {cause}");
+            std::process::exit(1);
+        }
+        std::process::exit(0);
+    }
+}
+
+/// What nobody hears any more is no reason to stop.
+fn to_stderr(text: Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 fn run(typed: Typed) -> Result<ExitCode> {
@@ -254,9 +290,12 @@ fn run(typed: Typed) -> Result<ExitCode> {
     {
         flags.insert("server.port", port.to_string());
     }
-    let settings = Settings::load(typed.common.config.as_deref(), std::env::vars(), &flags)?;
+    let settings = Settings::load(typed.common.config.as_deref(), std::env::vars(), &flags, &models_by_key())?;
     let quiet = !matches!(typed.command, Command::Demo(_) | Command::Serve(_)) && typed.common.log.is_none();
     start_log(&settings, quiet)?;
+    for name in config::foreign_variables(std::env::vars().map(|(name, _)| name)) {
+        tracing::warn!("the environment variable {name} is no setting and was passed over");
+    }
     let data = match typed.common.data {
         Some(data) => data,
         None => default_data()?,
@@ -266,6 +305,14 @@ fn run(typed: Typed) -> Result<ExitCode> {
         .build()
         .map_err(Error::outside("starting the runtime"))?;
     runtime.block_on(commands::run(typed.command, data, settings))
+}
+
+/// Which models the settings may name. Where the cache cannot be looked at, whoever needs a model says so.
+fn models_by_key() -> Vec<(&'static str, Vec<String>)> {
+    let Ok(models) = Models::from_env() else { return Vec::new() };
+    let of = |role: Role| models.list().into_iter().filter(move |model| model.role == role).map(|model| model.name);
+    let embedders = of(Role::Embedder).chain(["none".to_owned()]).collect();
+    vec![("model.embedder", embedders), ("model.generator", of(Role::Generator).collect())]
 }
 
 /// What a person can do about an error, when the error alone does not say it.
@@ -305,7 +352,12 @@ fn start_log(settings: &Settings, quiet: bool) -> Result<()> {
             "  log.level: found `{level}`, expected a level such as info, or info,deskhand::turn=debug"
         )])
     })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(!plain && std::io::stderr().is_terminal())
+        .log_internal_errors(false);
     let started = if settings.log.format == "json" { builder.json().try_init() } else { builder.try_init() };
     started.map_err(Error::outside("starting the log"))
 }

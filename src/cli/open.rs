@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -47,6 +48,7 @@ pub struct Deskhand {
     /// What the answers are made from, as points.
     pub index: Index,
     embedder: Option<Embedder>,
+    named_judge: Option<Judge>,
     vectors: Vectors,
     progress: Progress,
 }
@@ -75,10 +77,18 @@ impl Deskhand {
     /// # Errors
     /// Whatever keeps a turn from being answered: settings, folder, store, weights, index.
     pub async fn open(data: &Path, settings: Settings, wanted: Wanted) -> Result<Self> {
+        let named_judge = named_judge(&settings.judge.file)?;
         make_private(data)?;
         let progress = if wanted.progress { Progress::stderr() } else { Progress::silent() };
         let store = Store::open(&data.join(DATABASE), &store_options(&settings)).await?;
         let embedder = load_embedder(&settings, &progress).await?;
+        if let Some(judge) = &named_judge {
+            let fingerprint = fingerprint_of(embedder.as_ref());
+            if !fits(judge, &fingerprint) {
+                let found = format!("a judge for the weights {}", judge.fingerprint);
+                return Err(judge_fault(&settings.judge.file, &found, &format!("one for {fingerprint}")));
+            }
+        }
         let generator = if settings.answer.composed || wanted.generator {
             Some(load_generator(&settings, &progress).await?)
         } else {
@@ -100,6 +110,7 @@ impl Deskhand {
             bot,
             index: opened.index,
             embedder,
+            named_judge,
             vectors: Vectors::at(vectors),
             progress,
         };
@@ -189,24 +200,26 @@ impl Deskhand {
         self.bot.put_on_shelf(Some(Arc::new(shelf)));
     }
 
-    /// The judge named in the settings, else the calibrated one in the data folder, else the shipped default. One that
-    /// was made for other weights is void.
+    /// The judge named in the settings, else the calibrated one in the data folder, else the shipped default. One in the data
+    /// folder that was made for other weights is void.
     fn judge(&self) -> Judge {
-        let named = (!self.settings.judge.file.as_os_str().is_empty()).then(|| self.settings.judge.file.clone());
-        for path in named.into_iter().chain([self.data.join("judge").join("calibrated.json")]) {
-            let Ok(json) = std::fs::read_to_string(&path) else { continue };
-            match Judge::parse(&json) {
-                Ok(judge) if judge.fingerprint.is_empty() || judge.fingerprint == self.fingerprint() => return judge,
-                Ok(_) => tracing::warn!(path = %path.display(), "a judge made for other weights was passed over"),
-                Err(error) => tracing::warn!(path = %path.display(), "a judge file was passed over: {error}"),
-            }
+        if let Some(judge) = &self.named_judge {
+            return judge.clone();
+        }
+        let path = self.data.join("judge").join("calibrated.json");
+        match std::fs::read_to_string(&path).map(|json| Judge::parse(&json)) {
+            Ok(Ok(judge)) if fits(&judge, &self.fingerprint()) => return judge,
+            Ok(Ok(_)) => tracing::warn!(path = %path.display(), "a judge made for other weights was passed over"),
+            Ok(Err(error)) => tracing::warn!(path = %path.display(), "a judge file was passed over: {error}"),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => {}
+            Err(cause) => tracing::warn!(path = %path.display(), "a judge file was passed over: {cause}"),
         }
         Judge::default()
     }
 
     /// The embedder's fingerprint, or `none`.
     pub fn fingerprint(&self) -> String {
-        self.embedder.as_ref().map_or("none".to_owned(), |embedder| embedder.abilities().fingerprint.clone())
+        fingerprint_of(self.embedder.as_ref())
     }
 
     /// Closes what has files open.
@@ -221,21 +234,55 @@ impl Deskhand {
     }
 }
 
+fn fingerprint_of(embedder: Option<&Embedder>) -> String {
+    embedder.map_or("none".to_owned(), |embedder| embedder.abilities().fingerprint.clone())
+}
+
+/// Whether the judge was made for these weights, or for any.
+fn fits(judge: &Judge, fingerprint: &str) -> bool {
+    judge.fingerprint.is_empty() || judge.fingerprint == fingerprint
+}
+
+/// The judge that the maintainer named, if one: another in its place would answer by thresholds that nobody chose.
+fn named_judge(path: &Path) -> Result<Option<Judge>> {
+    if path.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let made = "a file made by `deskhand eval calibrate`";
+    let json = std::fs::read_to_string(path).map_err(|cause| judge_fault(path, &cause.to_string(), made))?;
+    Judge::parse(&json).map(Some).map_err(|error| match error {
+        Error::Invalid { found, expected, .. } => judge_fault(path, &found, &expected),
+        other => other,
+    })
+}
+
+fn judge_fault(path: &Path, found: &str, expected: &str) -> Error {
+    Error::Settings(vec![format!("  judge.file, {}: found {found}, expected {expected}", path.display())])
+}
+
 /// The store alone, for commands that need no model. Made only by commands that answer: here it must exist.
 ///
 /// # Errors
 /// [`Error::Invalid`] where the folder holds no store; where the store fails.
 pub async fn open_store(data: &Path, settings: &Settings) -> Result<Store> {
-    let path = data.join(DATABASE);
-    if !path.exists() {
-        let found = format!("no {DATABASE} in {}", data.display());
-        return Err(Error::invalid(
-            "the data folder",
-            found,
-            "the folder that `serve` uses: name it with `--data DIR`",
-        ));
+    must_hold_a_store(data)?;
+    Store::open(&data.join(DATABASE), &store_options(settings)).await
+}
+
+/// For commands that look at what is there: a mistyped folder is neither made nor closed to others.
+///
+/// # Errors
+/// [`Error::Invalid`] where the folder holds no store.
+pub fn must_hold_a_store(data: &Path) -> Result<()> {
+    if data.join(DATABASE).exists() {
+        return Ok(());
     }
-    Store::open(&path, &store_options(settings)).await
+    let found = if data.is_dir() {
+        format!("no {DATABASE} in {}", data.display())
+    } else {
+        format!("no such folder as {}", data.display())
+    };
+    Err(Error::invalid("the data folder", found, "the folder that `serve` uses: name it with `--data DIR`"))
 }
 
 fn store_options(settings: &Settings) -> StoreOptions {
@@ -331,7 +378,10 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
 
 /// The data folder holds customers' words: nobody else on the machine reads it.
 fn make_private(folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder).map_err(Error::file("making the data folder", folder))?;
+    std::fs::create_dir_all(folder).map_err(|cause| match cause.kind() {
+        ErrorKind::AlreadyExists | ErrorKind::NotADirectory => Error::named("making the data folder", folder)(cause),
+        _ => Error::file("making the data folder", folder)(cause),
+    })?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;

@@ -1,7 +1,5 @@
 //! Looking after what is kept: erasing by age and on request, the audit, the report of masks.
 
-#![expect(clippy::print_stdout, reason = "this is where reports are printed")]
-
 use std::{path::Path, process::ExitCode, time::Duration};
 
 use jiff::{Timestamp, tz::TimeZone};
@@ -90,7 +88,7 @@ pub(super) async fn erase(
     };
     let store = open_store(data, settings).await?;
     if dry_run {
-        println!("would erase {}", in_words(&store.held(whose).await?));
+        say!("would erase {}", in_words(&store.held(whose).await?));
         store.close().await;
         return Ok(ExitCode::SUCCESS);
     }
@@ -105,9 +103,9 @@ pub(super) async fn erase(
         is_scrubbed = store.scrub().await?;
     }
     store.close().await;
-    println!("erased {}", in_words(&erased));
+    say!("erased {}", in_words(&erased));
     if !is_scrubbed {
-        eprintln!(
+        aside!(
             "note: another process is reading the database, so the erased bytes still stand in its log; the server takes them out at its next start or within a day"
         );
     }
@@ -132,16 +130,16 @@ pub(super) async fn audit(data: &Path, settings: &Settings, json: bool) -> Resul
     let lines = store.audit().await?;
     store.close().await;
     if json {
-        println!("{}", serde_json::to_string_pretty(&lines).map_err(Error::outside("writing the audit"))?);
+        say!("{}", serde_json::to_string_pretty(&lines).map_err(Error::outside("writing the audit"))?);
         return Ok(ExitCode::SUCCESS);
     }
     for line in &lines {
         let at = Timestamp::from_millisecond(line.at_ms).map_err(Error::outside("reading a time"))?;
         let at = at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S UTC");
-        println!("{at}  {} by {}: {}; {}", line.act, line.who, in_words(&line.counts), line.subject);
+        say!("{at}  {} by {}: {}; {}", line.act, line.who, in_words(&line.counts), line.subject);
     }
     if lines.is_empty() {
-        println!("nothing was erased yet");
+        say!("nothing was erased yet");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -154,16 +152,16 @@ pub(super) async fn redactions(data: &Path, settings: &Settings, days: Option<u3
     store.close().await;
     if json {
         let days: Vec<_> = found.iter().map(|(day, kinds)| json!({ "day": day, "masks": kinds })).collect();
-        println!("{}", serde_json::to_string_pretty(&days).map_err(Error::outside("writing the report"))?);
+        say!("{}", serde_json::to_string_pretty(&days).map_err(Error::outside("writing the report"))?);
         return Ok(ExitCode::SUCCESS);
     }
     for (day, kinds) in &found {
         for (kind, count) in kinds {
-            println!("{day}  {kind:14} {count:>8}");
+            say!("{day}  {kind:14} {count:>8}");
         }
     }
     if found.is_empty() {
-        println!("nothing was masked");
+        say!("nothing was masked");
     }
     Ok(ExitCode::SUCCESS)
 }

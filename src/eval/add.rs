@@ -1,7 +1,11 @@
 //! How does a conversation become a test? One of its questions, with what was said before and how it turned out, becomes a
 //! line of a suite. Pure but for [`append`].
 
-use std::{fs::OpenOptions, io::Write, path::Path};
+use std::{
+    fs::OpenOptions,
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 use serde::Serialize;
 
@@ -178,6 +182,22 @@ pub fn append(folder: &Path, question: &NewQuestion) -> Result<()> {
     }
 }
 
+/// Makes a suite about the documents at `knowledge`, and returns its folder: without them it would be about nothing.
+///
+/// # Errors
+/// Where there are no such documents, or the folder cannot be written.
+pub fn new_suite(folder: &Path, knowledge: &Path) -> Result<PathBuf> {
+    let knowledge = knowledge.canonicalize().map_err(Error::named("the documents", knowledge))?;
+    std::fs::create_dir_all(folder).map_err(Error::named("making the suite", folder))?;
+    let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let table = toml::Table::from_iter([
+        ("name".to_owned(), name.into()),
+        ("knowledge".to_owned(), knowledge.to_string_lossy().into_owned().into()),
+    ]);
+    add_to(&folder.join("suite.toml"), &table.to_string())?;
+    Ok(folder.to_owned())
+}
+
 fn add_to(path: &Path, text: &str) -> Result<()> {
     let mut file = OpenOptions::new().create(true).append(true).open(path).map_err(Error::file("opening", path))?;
     file.write_all(text.as_bytes()).map_err(Error::file("writing", path))
@@ -278,5 +298,18 @@ mod tests {
         let suite = Suite::from_folder(folder.path()).unwrap();
         assert_eq!(suite.questions.len(), 1);
         assert_eq!(suite.questions[0].relevant, ["fees"]);
+    }
+
+    #[test]
+    fn a_new_suite_names_the_documents_that_it_is_about() {
+        let folder = tempfile::tempdir().unwrap();
+        let (suite, documents) = (folder.path().join("own"), folder.path().join("docs \"1\""));
+        assert!(new_suite(&suite, &documents).is_err() && !suite.exists());
+        std::fs::create_dir(&documents).unwrap();
+        new_suite(&suite, &documents).unwrap();
+        append(&suite, &question(&[customer(1, "how much?")], &Label::default()).unwrap()).unwrap();
+        let read = Suite::from_folder(&suite).unwrap();
+        assert_eq!((read.name.as_str(), read.questions.len()), ("own", 1));
+        assert_eq!(read.knowledge, [documents.canonicalize().unwrap()]);
     }
 }

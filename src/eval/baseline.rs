@@ -47,7 +47,7 @@ pub struct Side {
     pub right: bool,
 }
 
-/// A question that ended otherwise than before.
+/// A question that ended otherwise than before: with another outcome, or right instead of wrong or the other way round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Flip {
     /// The question's id.
@@ -97,6 +97,9 @@ pub struct Comparison {
     pub changes: Vec<Change>,
     /// Every flipped question: those gone wrong first, `must` before all.
     pub flips: Vec<Flip>,
+    /// Questions that ended as before, and yet with another first document or for another reason. No flips.
+    #[serde(default)]
+    pub moved: Vec<String>,
     /// Why the build fails, in sentences; none where it passes.
     pub failures: Vec<String>,
 }
@@ -125,7 +128,7 @@ pub fn compare(before: &[Record], after: &[Record], tolerance: Tolerance) -> Com
         .map(|(name, more, of)| paired(&pairs, name, more, of, tolerance))
         .chain(means().into_iter().map(|(name, more, of)| drawn(&pairs, name, more, of, tolerance)))
         .collect();
-    let flips = flips(&pairs);
+    let (flips, moved) = flips(&pairs);
     let mut failures: Vec<String> = flips
         .iter()
         .filter(|flip| flip.must && flip.before.right && !flip.after.right)
@@ -139,6 +142,7 @@ pub fn compare(before: &[Record], after: &[Record], tolerance: Tolerance) -> Com
         relabelled,
         changes,
         flips,
+        moved,
         failures,
     }
 }
@@ -215,27 +219,25 @@ fn change(
     Change { figure: name.to_owned(), more_is_better, before, after, difference, mcnemar, fails }
 }
 
-fn flips(pairs: &[(&Record, &Record)]) -> Vec<Flip> {
-    let mut flips: Vec<Flip> = pairs
-        .iter()
-        .map(|(old, now)| Flip {
-            id: now.label.id.clone(),
-            question: now.label.question.clone(),
-            must: now.label.must,
-            before: side_of(old),
-            after: side_of(now),
-        })
-        .filter(|flip| {
-            let of = |side: &Side| (side.outcome, side.right, side.documents.first().cloned());
-            of(&flip.before) != of(&flip.after)
-        })
-        .collect();
+/// What flipped, and what only moved.
+fn flips(pairs: &[(&Record, &Record)]) -> (Vec<Flip>, Vec<String>) {
+    let all = pairs.iter().map(|(old, now)| Flip {
+        id: now.label.id.clone(),
+        question: now.label.question.clone(),
+        must: now.label.must,
+        before: side_of(old),
+        after: side_of(now),
+    });
+    let ended = |side: &Side| (side.outcome, side.right);
+    let (mut flips, same): (Vec<Flip>, Vec<Flip>) = all.partition(|flip| ended(&flip.before) != ended(&flip.after));
     flips.sort_by_key(|flip| {
         let gone_wrong = flip.before.right && !flip.after.right;
         let come_right = !flip.before.right && flip.after.right;
         (!(flip.must && gone_wrong), !gone_wrong, !come_right, flip.id.clone())
     });
-    flips
+    let way = |side: &Side| (side.code.clone(), side.documents.first().cloned());
+    let moved = same.into_iter().filter(|same| way(&same.before) != way(&same.after)).map(|same| same.id);
+    (flips, moved.collect())
 }
 
 fn side_of(record: &Record) -> Side {
@@ -300,6 +302,33 @@ mod tests {
         assert!(noise.failures.is_empty() && noise.flips.len() == 1, "{:?}", noise.failures);
         let better = compare(&run(200, 140), &run(200, 180), Tolerance::default());
         assert!(better.failures.is_empty());
+    }
+
+    #[test]
+    fn a_question_that_ends_the_same_is_no_flip() {
+        let of = |first: &str, code: &str| {
+            let mut one = record("q", false, &[first], Ending::Handoff, 0.1);
+            one.did.code = code.to_owned();
+            one
+        };
+        let before = [of("d", "no_knowledge")];
+        for (after, moved) in [
+            (of("x", "no_knowledge"), 1),
+            (of("d", "low_confidence"), 1),
+            (
+                Record {
+                    did: crate::eval::record::Did { confidence: 0.2, ..before[0].did.clone() },
+                    ..before[0].clone()
+                },
+                0,
+            ),
+        ] {
+            let comparison = compare(&before, &[after], Tolerance::default());
+            assert_eq!((comparison.flips.len(), comparison.moved.len()), (0, moved), "{comparison:?}");
+        }
+        let mut after = of("d", "no_knowledge");
+        after.did.outcome = Ending::Offer;
+        assert_eq!(compare(&before, &[after], Tolerance::default()).flips.len(), 1);
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub fn render(report: &Report) -> Result<String> {
 }
 
 fn headline_rows(report: &Report) -> Vec<Value> {
-    let rooms = [("retrieval", 3), ("decision", 15), ("answers", 4)];
+    let rooms = [("retrieval", 3), ("decision", 18), ("answers", 4)];
     let rooms = rooms.iter().flat_map(|(room, n)| std::iter::repeat_n(*room, *n));
     headline(&report.figures)
         .into_iter()
@@ -234,6 +234,8 @@ mod tests {
         }
         assert!(page.contains("where is &lt;b&gt;it"));
         assert!(page.contains("prefers-color-scheme") && page.contains("召回"));
+        let row = page.lines().find(|line| line.contains("coverage_at_risk_0.05")).unwrap();
+        assert!(row.contains("<td class=\"n\">40</td>") && row.contains("oracle"), "{row}");
         assert!(page.contains("top_cosine") && page.contains("0.800"));
         if let Some(folder) = std::env::var_os("DESKHAND_KEEP_REPORT") {
             std::fs::write(std::path::Path::new(&folder).join("report.html"), page).unwrap();

@@ -124,7 +124,7 @@ pub struct Detail {
     pub n: usize,
     /// The 95% interval.
     pub interval: Option<Interval>,
-    /// `wilson`, `clopper_pearson`, or `bootstrap` (drawn by document).
+    /// `wilson`, `clopper_pearson`, `bootstrap` (drawn by document), or `oracle` (it saw the labels; no interval).
     pub method: String,
 }
 
@@ -175,6 +175,12 @@ pub fn figures(records: &[&Record], thorough: bool) -> Figures {
     let rate =
         |name: &str| rates.iter().find(|(_, of, _)| *of == name).map_or(Rate { count: 0, n: 0 }, |(_, _, rate)| *rate);
 
+    let at_risk = coverage_at_risk(records);
+    for (risk, rate) in &at_risk {
+        // The threshold was chosen with the labels in sight: an interval over draws of them would promise something.
+        let detail = Detail { count: Some(rate.count), n: rate.n, interval: None, method: "oracle".to_owned() };
+        add("decision", &format!("coverage_at_risk_{risk}"), detail);
+    }
     let groups: Vec<&str> = records.iter().map(|record| record.label.group.as_str()).collect();
     for (room, name, among, figure) in means() {
         let n = records.iter().filter(|record| among(record)).count();
@@ -205,7 +211,7 @@ pub fn figures(records: &[&Record], thorough: bool) -> Figures {
             ece_floor: if thorough { ece_floor(&scored) } else { None },
             brier: brier(&scored),
             coverage: rate("coverage").value(),
-            coverage_at_risk: coverage_at_risk(records),
+            coverage_at_risk: at_risk.into_iter().map(|(risk, rate)| (risk.to_owned(), rate.value())).collect(),
             wrong_answer_rate: wrong.value(),
             wrong_upper_95: intervals::upper_bound(wrong.count, wrong.n, 0.95),
             handoff_precision: rate("handoff_precision").value(),
@@ -424,7 +430,7 @@ pub fn risk_coverage(scored: &[(f64, f64)]) -> Vec<(f64, f64)> {
 
 /// For each risk r: the largest k whose error rate among the k most confident is at most r, equal confidences together;
 /// the y among them / |A|. An oracle that sees the labels, not the certificate.
-fn coverage_at_risk(records: &[&Record]) -> BTreeMap<String, Option<f64>> {
+fn coverage_at_risk(records: &[&Record]) -> Vec<(&'static str, Rate)> {
     let answerable = records.iter().filter(|record| record.label.answerable).count();
     let mut sorted: Vec<&&Record> = records.iter().collect();
     sorted.sort_by(|a, b| b.did.confidence.total_cmp(&a.did.confidence));
@@ -437,9 +443,9 @@ fn coverage_at_risk(records: &[&Record]) -> BTreeMap<String, Option<f64>> {
                 covered = right;
             }
         }
-        (answerable > 0).then(|| covered as f64 / answerable as f64)
+        Rate { count: covered, n: answerable }
     };
-    RISKS.iter().map(|(name, risk)| ((*name).to_owned(), of(*risk))).collect()
+    RISKS.iter().map(|(name, risk)| (*name, of(*risk))).collect()
 }
 
 /// One bin of the reliability plot.

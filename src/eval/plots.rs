@@ -14,7 +14,7 @@ const RIGHT: f64 = 10.0;
 /// Error rate against the share of questions answered, from the surest on.
 pub fn risk_coverage(curve: &[(f64, f64)]) -> String {
     let most = curve.iter().map(|(_, risk)| *risk).fold(0.05, f64::max).min(1.0);
-    let most = (most * 20.0).ceil() / 20.0;
+    let most = (most * 25.0).ceil() / 25.0; // Four equal steps that two digits hold.
     let mut plot = Plot::new(most, "coverage / 覆盖率", "risk / 错误率");
     plot.line(curve, "line");
     plot.end()
@@ -44,7 +44,8 @@ pub fn histogram(right: &[f64], others: &[f64], thresholds: &[f64]) -> String {
         bars
     };
     let (right, others) = (count(right), count(others));
-    let most = right.iter().chain(&others).copied().max().unwrap_or(0).max(1) as f64;
+    // Four equal steps of whole questions.
+    let most = (right.iter().chain(&others).copied().max().unwrap_or(0).max(1).div_ceil(4) * 4) as f64;
     let mut plot = Plot::new(most, "confidence / 置信度", "questions / 问题数");
     for (at, (right, others)) in right.iter().zip(&others).enumerate() {
         let share = at as f64 / BARS as f64;
@@ -146,6 +147,23 @@ mod tests {
         }
         assert_eq!(full[1].matches("<circle").count(), 2);
         assert_eq!(full[2].matches("class=\"threshold\"").count(), 1);
+    }
+
+    #[test]
+    fn the_ticks_of_an_axis_are_evenly_apart() {
+        let ticks = |svg: &str| -> Vec<f64> {
+            let texts = svg.split("text-anchor=\"end\">").skip(1);
+            texts.map(|text| text.split('<').next().unwrap().parse().unwrap()).collect()
+        };
+        for most in [1, 2, 3, 5, 7, 10] {
+            let ticks = ticks(&histogram(&vec![0.9; most], &[], &[]));
+            assert_eq!(ticks.len(), 5);
+            assert!(ticks.windows(2).all(|two| two[1] - two[0] == ticks[1]) && ticks[4] >= most as f64, "{ticks:?}");
+        }
+        for risk in [0.0, 0.11, 0.2, 0.9, 1.0] {
+            let ticks = ticks(&risk_coverage(&[(1.0, risk)]));
+            assert!(ticks.windows(2).all(|two| (two[1] - two[0] - ticks[1]).abs() < 1e-9), "{ticks:?}");
+        }
     }
 
     /// Every element is closed.

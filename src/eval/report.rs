@@ -16,7 +16,10 @@ use super::{
     record::Record,
     suite::{BadLine, Suite},
 };
-use crate::words::Lang;
+use crate::{error::plural, words::Lang};
+
+/// Questions named that only moved against a baseline.
+const MOVED: usize = 10;
 
 /// Everything about a run. The names of [`Figures`] stand at the top level: they are a contract.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -155,16 +158,14 @@ impl Report {
             page.push_str(&text);
             page.push('\n');
         };
-        line(format!("# {}: {} questions, judge {}\n", self.suite, self.figures.questions, self.judge));
-        line("| figure | value | 95% interval | n |\n| --- | ---: | --- | ---: |".to_owned());
+        line(format!("# {}: {}, judge {}\n", self.suite, plural(self.figures.questions, "question"), self.judge));
+        line("| figure | value | 95% interval | count | n |\n| --- | ---: | --- | ---: | ---: |".to_owned());
         for (name, value) in headline(&self.figures) {
             let detail = self.figures.details.values().find_map(|room| room.get(name));
             let interval = between(detail.and_then(|detail| detail.interval));
-            line(format!(
-                "| {name} | {} | {interval} | {} |",
-                show(value),
-                detail.map_or(String::new(), |detail| detail.n.to_string())
-            ));
+            let (count, n) = (detail.and_then(|detail| detail.count), detail.map(|detail| detail.n));
+            let number = |number: Option<usize>| number.map_or(String::new(), |number| number.to_string());
+            line(format!("| {name} | {} | {interval} | {} | {} |", show(value), number(count), number(n)));
         }
         line(
             "\n| slice | n | recall@1 | AUROC | coverage | wrong |\n| --- | ---: | ---: | ---: | ---: | ---: |"
@@ -195,16 +196,29 @@ impl Report {
             ));
         }
         if let Some(comparison) = &self.comparison {
-            line(format!("\n## Against the baseline: {} flips\n", comparison.flips.len()));
+            line(format!("\n## Against the baseline: {}\n", plural(comparison.flips.len(), "flip")));
             line(change_table(comparison));
             for failure in &comparison.failures {
                 line(format!("- fails: {failure}"));
             }
             for flip in &comparison.flips {
                 let side = |side: &super::baseline::Side| {
-                    format!("{} {:.3} {}", side.code, side.confidence, side.documents.join(", "))
+                    let (outcome, right) = (format!("{:?}", side.outcome), if side.right { "right" } else { "wrong" });
+                    let documents = side.documents.join(", ");
+                    format!("{} ({right}), {} {:.3} {documents}", outcome.to_lowercase(), side.code, side.confidence)
                 };
                 line(format!("- `{}` {} → {}", cell(&flip.id), cell(&side(&flip.before)), cell(&side(&flip.after))));
+            }
+            if !comparison.moved.is_empty() {
+                let named: Vec<String> =
+                    comparison.moved.iter().take(MOVED).map(|id| format!("`{}`", cell(id))).collect();
+                let more = comparison.moved.len().saturating_sub(MOVED);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                line(format!(
+                    "\n{} more ended as before, with another first document or for another reason: {}{more}",
+                    comparison.moved.len(),
+                    named.join(", ")
+                ));
             }
         }
         page
@@ -214,7 +228,12 @@ impl Report {
 /// The written cases as a Markdown table.
 fn case_table(cases: &CaseFigures) -> String {
     let mut lines = vec![
-        format!("\n## {} written cases: F1 {}, {} invented\n", cases.cases, show(cases.slots.f1), cases.invented),
+        format!(
+            "\n## {}: F1 {}, {} invented\n",
+            plural(cases.cases, "written case"),
+            show(cases.slots.f1),
+            cases.invented
+        ),
         "| figure | value | 95% interval | n |\n| --- | ---: | --- | ---: |".to_owned(),
     ];
     for (name, rate) in cases.rates() {
@@ -226,8 +245,8 @@ fn case_table(cases: &CaseFigures) -> String {
 /// Every figure before and after on the common questions, and the paired interval of the difference.
 fn change_table(comparison: &Comparison) -> String {
     let head = format!(
-        "{} common questions\n\n| figure | before | now | 95% interval of the difference |\n| --- | ---: | ---: | --- |",
-        comparison.common
+        "{}\n\n| figure | before | now | 95% interval of the difference |\n| --- | ---: | ---: | --- |",
+        plural(comparison.common, "common question")
     );
     let rows = comparison.changes.iter().map(|change| {
         let difference = change.difference.map_or(String::new(), |of| format!("{:+.3} to {:+.3}", of.low, of.high));
@@ -244,6 +263,7 @@ pub fn between(interval: Option<intervals::Interval>) -> String {
 /// The figures that a reader looks at first, in order.
 pub fn headline(figures: &Figures) -> Vec<(&'static str, Option<f64>)> {
     let (retrieval, decision, answers) = (&figures.retrieval, &figures.decision, &figures.answers);
+    let at_risk = |risk: &str| decision.coverage_at_risk.get(risk).copied().flatten();
     vec![
         ("recall_at_1", retrieval.recall_at_1),
         ("recall_at_5", retrieval.recall_at_5),
@@ -254,6 +274,9 @@ pub fn headline(figures: &Figures) -> Vec<(&'static str, Option<f64>)> {
         ("auroc_correct", decision.auroc_correct),
         ("aurc", decision.aurc),
         ("coverage", decision.coverage),
+        ("coverage_at_risk_0.01", at_risk("0.01")),
+        ("coverage_at_risk_0.02", at_risk("0.02")),
+        ("coverage_at_risk_0.05", at_risk("0.05")),
         ("wrong_answer_rate", decision.wrong_answer_rate),
         ("wrong_upper_95", decision.wrong_upper_95),
         ("handoff_precision", decision.handoff_precision),
@@ -422,7 +445,14 @@ pub(crate) mod tests {
             page.contains("60 common questions") && page.contains("| recall_at_1 | 0.800 | 0.800 | +0.000 to +0.000 |"),
             "{page}"
         );
-        assert!(page.contains("1 written cases") && page.contains("| slot_recall | 0.333 |"), "{page}");
+        assert!(page.contains("1 written case: F1") && page.contains("| slot_recall | 0.333 |"), "{page}");
+        let oracle = report().figures.decision.coverage_at_risk["0.05"];
+        let row = page.lines().find(|line| line.starts_with("| coverage_at_risk_0.05 |")).unwrap();
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let (count, n): (f64, f64) = (cells[4].parse().unwrap(), cells[5].parse().unwrap());
+        assert_eq!((cells[2], n), (show(oracle).as_str(), 40.0), "{row}");
+        assert!((count / n - oracle.unwrap()).abs() < 1e-9, "{row}");
+        assert!(page.contains("baseline: 1 flip\n") && page.contains("handoff (wrong)"), "{page}");
         assert_eq!(show(None), "–");
     }
 

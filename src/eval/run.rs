@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    io::IsTerminal,
+    io::{IsTerminal, Write},
     time::{Duration, Instant},
 };
 
@@ -326,7 +326,9 @@ impl Progress {
         if self.plain && (done.is_multiple_of(every) || done == self.total) {
             let spent = self.started.elapsed();
             let left = Duration::from_secs_f64(spent.as_secs_f64() / done as f64 * (self.total - done) as f64);
-            eprintln!(
+            // A closed stderr is no reason to stop.
+            let _ = writeln!(
+                std::io::stderr(),
                 "{done}/{} questions, {:.0} s, about {:.0} s left",
                 self.total,
                 spent.as_secs_f64(),

@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jiff::civil::Date;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
@@ -130,6 +131,8 @@ pub struct Suite {
     pub notes: String,
     /// Files and folders to ingest; none for what is already in force.
     pub knowledge: Vec<PathBuf>,
+    /// The day that its documents are in force on; none for today.
+    pub day: Option<Date>,
     /// The questions, in file order.
     pub questions: Vec<Question>,
     /// Conversations whose written case is labelled.
@@ -147,6 +150,9 @@ struct Manifest {
     notes: String,
     #[serde(default)]
     knowledge: Option<OneOrMany<PathBuf>>,
+    /// With or without quotes.
+    #[serde(default)]
+    day: Option<toml::Value>,
     #[serde(default)]
     questions: Vec<QuestionFile>,
     #[serde(default)]
@@ -292,7 +298,7 @@ impl Suite {
         shown: &str,
         parse: impl Fn(&str, String) -> Result<T, String>,
     ) -> Result<Vec<T>> {
-        let bytes = std::fs::read(file).map_err(Error::file("reading", file))?;
+        let bytes = std::fs::read(file).map_err(Error::named("the questions", file))?;
         let mut read = Vec::new();
         for (at, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
             let place = format!("{shown}:{}", at + 1);
@@ -376,13 +382,20 @@ impl Question {
 }
 
 fn from_manifest(folder: &Path, manifest: &Path) -> Result<Suite> {
-    let text = std::fs::read_to_string(manifest).map_err(Error::file("reading", manifest))?;
+    let text = std::fs::read_to_string(manifest).map_err(Error::named("the suite", manifest))?;
     let read: Manifest = toml::from_str(&text).map_err(|cause| {
         Error::invalid(manifest.display().to_string(), cause.to_string(), "name, knowledge, [[questions]]")
     })?;
     let knowledge: Vec<PathBuf> = read.knowledge.map(Vec::from).unwrap_or_default();
     let knowledge = knowledge.into_iter().map(|path| folder.join(path)).collect();
-    let mut suite = Suite { name: read.name, notes: read.notes, knowledge, ..Suite::default() };
+    let day = read.day.map(|day| {
+        let text = day.as_str().map_or_else(|| day.to_string(), str::to_owned);
+        text.parse::<Date>().map_err(|_| {
+            Error::invalid(format!("day in {}", manifest.display()), format!("`{text}`"), "a day such as 2026-11-22")
+        })
+    });
+    let day = day.transpose()?;
+    let mut suite = Suite { name: read.name, notes: read.notes, knowledge, day, ..Suite::default() };
     for part in read.questions {
         suite.read(&folder.join(&part.file), &part.file.display().to_string(), part.split.as_deref())?;
     }
@@ -394,8 +407,8 @@ fn from_manifest(folder: &Path, manifest: &Path) -> Result<Suite> {
 
 fn without_manifest(folder: &Path) -> Result<Suite> {
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(Error::file("reading", folder))? {
-        files.push(entry.map_err(Error::file("reading", folder))?.path());
+    for entry in std::fs::read_dir(folder).map_err(Error::named("the suite", folder))? {
+        files.push(entry.map_err(Error::named("the suite", folder))?.path());
     }
     files.sort();
     let lines = |file: &&PathBuf| file.extension().is_some_and(|extension| extension == "jsonl");
@@ -418,7 +431,9 @@ fn name_of(path: &Path) -> String {
 }
 
 fn parse(line: &str, place: String) -> Result<Question, String> {
-    let raw: RawQuestion = serde_json::from_str(line).map_err(|cause| cause.to_string())?;
+    // The parser takes each line for a file of its own: its `line 1` would mislead.
+    let raw: RawQuestion =
+        serde_json::from_str(line).map_err(|cause| cause.to_string().replace(" at line 1 column ", " at column "))?;
     if raw.question.trim().is_empty() {
         return Err("the question is empty".to_owned());
     }
@@ -483,112 +498,5 @@ fn pattern_of(pattern: &str) -> Result<Regex, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, text) in files {
-            std::fs::write(folder.path().join(name), text).unwrap();
-        }
-        folder
-    }
-
-    #[test]
-    fn a_manifest_names_the_split_and_a_line_may_override_it() {
-        let folder = folder(&[
-            ("suite.toml", "name = \"w\"\nknowledge = \"k\"\n[[questions]]\nfile = \"a.jsonl\"\nsplit = \"certify\"\n"),
-            (
-                "a.jsonl",
-                "{\"id\":\"1\",\"question\":\"费用?\",\"relevant\":[\"fee\"],\"answerable\":true,\"expected\":\"offer\",\"must\":true}\n\
-                 {\"id\":\"2\",\"question\":\"tea\",\"lang\":\"en\",\"answerable\":false,\"kind\":\"off_topic\",\"split\":\"fit\"}\n",
-            ),
-        ]);
-        let suite = Suite::from_folder(folder.path()).unwrap();
-        assert_eq!(suite.knowledge, vec![folder.path().join("k")]);
-        let [one, two] = &suite.questions[..] else { panic!("{suite:?}") };
-        assert_eq!((one.lang, one.split.as_deref(), one.must), (Lang::Zh, Some("certify"), true));
-        assert_eq!((&one.expected[..], &two.split), (&[Ending::Offer][..], &Some("fit".to_owned())));
-        assert_eq!(suite.of_splits(&["fit".to_owned()]).questions.len(), 1);
-    }
-
-    #[test]
-    fn a_bad_line_is_reported_with_its_place_and_the_rest_goes_in() {
-        let folder = folder(&[(
-            "questions.jsonl",
-            "{\"id\":\"1\",\"question\":\"a\",\"relevant\":[\"d\"],\"answerable\":true}\n\
-             not json\n\n\
-             {\"id\":\"2\",\"question\":\"b\",\"relevant\":[],\"answerable\":true}\n\
-             {\"id\":\"1\",\"question\":\"c\",\"relevant\":[\"d\"],\"answerable\":true}\n\
-             {\"id\":\"3\",\"question\":\"c\",\"relevant\":[\"d\"],\"answerable\":true,\"nuggets\":[\"(\"]}\n\
-             {\"id\":\"4\",\"question\":\"c\",\"lang\":\"fr\",\"answerable\":false}\n",
-        )]);
-        let suite = Suite::from_folder(folder.path()).unwrap();
-        assert_eq!(suite.questions.len(), 1);
-        let mut bad: Vec<(usize, &str)> = suite.bad.iter().map(|bad| (bad.line, bad.reason.as_str())).collect();
-        bad.sort_unstable();
-        assert_eq!(bad.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 4, 5, 6, 7]);
-        assert!(bad[1].1.contains("relevant") && bad[2].1.contains("came before"), "{bad:?}");
-        assert!(bad[3].1.contains("nugget `(`") && bad[4].1.contains("`fr`"), "{bad:?}");
-    }
-
-    #[test]
-    fn cases_are_read_beside_the_questions() {
-        let case = r#"{"id":"c","lang":"zh","messages":[{"role":"user","text":"转人工"}],"facts":[{"slot":"bank","value":"工行"}]}"#;
-        let question = "{\"id\":\"1\",\"question\":\"a\",\"answerable\":false,\"expected\":[\"offer\",\"handoff\"]}";
-        let folder = folder(&[("questions.jsonl", question), ("cases.jsonl", &format!("{case}\n{{}}\n"))]);
-        let suite = Suite::from_folder(folder.path()).unwrap();
-        assert_eq!((suite.cases.len(), suite.bad.len()), (1, 1));
-        assert_eq!(suite.questions[0].expected, [Ending::Offer, Ending::Handoff]);
-    }
-
-    #[test]
-    fn a_suite_without_questions_is_refused() {
-        let folder = folder(&[("questions.jsonl", "oops\n")]);
-        assert!(Suite::from_folder(folder.path()).unwrap_err().to_string().contains("questions.jsonl:1"));
-    }
-
-    #[test]
-    fn nuggets_come_in_every_written_form() {
-        let line = r#"{"id":"1","question":"a","relevant":["d"],"answerable":true,
-            "nuggets":["0\\.5", {"zh":"两天","en":["2 days","two days"],"vital":false}, ["x","y"]]}"#;
-        let question = parse(line, String::new()).unwrap();
-        let counts: Vec<_> = question.nuggets.iter().map(|n| (n.zh.len(), n.en.len(), n.vital)).collect();
-        assert_eq!(counts, [(1, 1, true), (1, 2, false), (2, 2, true)]);
-        assert!(question.nuggets[1].en[0].is_match("2 DAYS"));
-        let single = line.replace('\n', " ");
-        let single = single.split("\"nuggets\"").next().unwrap().to_owned() + "\"nuggets\":\"z\"}";
-        assert_eq!(parse(&single, String::new()).unwrap().nuggets.len(), 1);
-    }
-
-    #[test]
-    fn near_and_far_come_from_kind_or_note() {
-        let cases = [
-            (r#""kind":"near_miss""#, Some(Distance::Near)),
-            (r#""kind":"account_access""#, Some(Distance::Near)),
-            (r#""note":"left-out intent: atm""#, Some(Distance::Near)),
-            (r#""kind":"off_topic""#, Some(Distance::Far)),
-            (r#""note":"oos (no intent)""#, Some(Distance::Far)),
-            (r#""note":"real user query, out of scope for this bot""#, Some(Distance::Far)),
-            (r#""kind":"scam""#, None),
-            (r#""kind":"off_topic","relevant":["d"],"answerable":true"#, None),
-        ];
-        for (fields, expected) in cases {
-            let rest = if fields.contains("answerable") { "" } else { ",\"answerable\":false" };
-            let question =
-                parse(&format!("{{\"id\":\"1\",\"question\":\"a\",{fields}{rest}}}"), String::new()).unwrap();
-            assert_eq!(question.distance(), expected, "{fields}");
-        }
-    }
-
-    #[test]
-    fn wordings_of_one_document_are_one_group() {
-        let of = |fields: &str| {
-            parse(&format!("{{\"id\":\"q1\",\"question\":\"a\",{fields}}}"), String::new()).unwrap().group()
-        };
-        assert_eq!(of(r#""relevant":["d","e"],"answerable":true"#), "d");
-        assert_eq!(of(r#""hard_negative":["h"],"answerable":false"#), "h");
-        assert_eq!(of(r#""note":"left-out intent: atm","answerable":false"#), "atm");
-        assert_eq!(of(r#""answerable":false"#), "q1");
-    }
-}
+#[path = "suite_tests.rs"]
+mod tests;

@@ -19,7 +19,7 @@ use crate::{
     index::{Index, Point, Role, Vector, keywords::Frequencies, statistics::Statistics},
     model::{Embedder, Side},
     store::Store,
-    words::{Document, Kind, Lang, Span},
+    words::{Document, Kind, Span},
 };
 
 /// Counts whenever the texts that documents become would come out differently: an older index is made anew.
@@ -49,7 +49,7 @@ pub struct Published {
     /// Documents that are new or have changed.
     pub changed: usize,
     /// Documents that are gone.
-    pub removed: usize,
+    pub removed: Vec<Document>,
     /// Texts that had to be embedded.
     pub embedded: usize,
 }
@@ -92,13 +92,13 @@ impl Press<'_> {
                 before.get(&key(document)).is_none_or(|content| *content != content_of(&document.revision))
             })
             .collect();
-        let removed: Vec<(String, Lang)> = before.keys().filter(|key| !keys.contains(*key)).cloned().collect();
         drop(before);
+        let removed: Vec<Document> = current.into_iter().filter(|document| !keys.contains(&key(document))).collect();
         if !changed.is_empty() || !removed.is_empty() {
-            self.store.publish(&changed, &removed).await?;
+            self.store.publish(&changed, &removed.iter().map(key).collect::<Vec<_>>()).await?;
         }
         let mut published = self.rebuild().await?;
-        (published.changed, published.removed) = (changed.len(), removed.len());
+        (published.changed, published.removed) = (changed.len(), removed);
         published.embedded += embedded;
         Ok(published)
     }
@@ -143,7 +143,7 @@ impl Press<'_> {
             .collect();
         let only_points = points.iter().map(|(point, _)| point.clone()).collect();
         let published =
-            Published { generation, documents, texts: points, statistics, changed: 0, removed: 0, embedded };
+            Published { generation, documents, texts: points, statistics, changed: 0, removed: Vec::new(), embedded };
         Ok((published, only_points))
     }
 

@@ -477,7 +477,7 @@ impl Server {
         if let Some(key) = key {
             flags.insert("store.contact_key", key.to_owned());
         }
-        let settings = Settings::load(None, std::iter::empty(), &flags).unwrap();
+        let settings = Settings::load(None, std::iter::empty(), &flags, &[]).unwrap();
         let address: SocketAddr = runtime.block_on(async {
             let bot = place.bot(key).await;
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

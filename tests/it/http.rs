@@ -98,7 +98,7 @@ impl Server {
             options.settings
         );
         std::fs::write(&config, text).unwrap();
-        let settings = Settings::load(Some(&config), std::iter::empty(), &BTreeMap::new()).unwrap();
+        let settings = Settings::load(Some(&config), std::iter::empty(), &BTreeMap::new(), &[]).unwrap();
         let parts = Parts {
             embedder: Some(Box::new(Slow(ScriptedEmbedder, options.slow, options.broken))),
             documents_embedder: Some(Box::new(ScriptedEmbedder)),

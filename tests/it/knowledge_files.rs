@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use deskhand::{
+    error::Fault,
     knowledge::{
         overlap::{NEAR_DUPLICATE, in_one_language, numbers_differ, overlaps},
-        read::{BODY_LIMIT_BYTES, read_files, read_path, revision},
+        read::{BODY_LIMIT_BYTES, read_files, read_paths, revision},
     },
     words::{Audience, Kind, Lang},
 };
@@ -42,7 +43,7 @@ fn good_files_go_in_and_bad_ones_are_named() {
     write(root, "m.md", "---\nid: other\ntitle: 😀\n---\n12345\n");
     write(root, ".hidden.md", "# Hidden\n\nnot read");
 
-    let read = read_path(root, TODAY).unwrap();
+    let read = read_paths(&[root], TODAY).unwrap();
     let ids: Vec<_> = read.documents.iter().map(|document| (document.id.as_str(), document.lang)).collect();
     let csv_id = read.documents[3].id.clone();
     assert!(csv_id.starts_with("d-"), "{csv_id}");
@@ -97,12 +98,32 @@ fn links_out_of_the_folder_are_not_followed_and_circles_end() {
     std::os::unix::fs::symlink(outside.path(), folder.path().join("out")).unwrap();
     std::os::unix::fs::symlink(outside.path().join("private.md"), folder.path().join("private.md")).unwrap();
     std::os::unix::fs::symlink(folder.path(), folder.path().join("in/again")).unwrap();
-    let read = read_path(folder.path(), TODAY).unwrap();
+    let read = read_paths(&[folder.path()], TODAY).unwrap();
     assert_eq!(read.documents.len(), 1);
     assert_eq!(read.faults.len(), 2, "{:?}", read.faults);
     assert!(read.faults.iter().all(|fault| fault.reason.contains("leads out")));
-    let error = read_path(&folder.path().join("missing"), TODAY).unwrap_err();
-    assert!(error.to_string().contains("missing"), "{error}");
+    let error = read_paths(&[folder.path().join("missing")], TODAY).unwrap_err();
+    assert!(error.to_string().contains("missing") && error.fault() == Fault::Caller, "{error}");
+}
+
+#[test]
+fn an_id_is_there_once_over_all_paths_and_a_path_named_twice_is_read_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, two] = ["one", "two"].map(|name| folder.path().join(name));
+    write(&one, "a.md", "---\nid: fees\nlang: en\ntitle: Fees\n---\nFees are due at once.");
+    write(&two, "b.md", "---\nid: fees\nlang: en\ntitle: Fees\n---\nThere are no fees.");
+    let read = read_paths(&[&one, &two], TODAY).unwrap();
+    assert_eq!(read.documents.len(), 1);
+    assert_eq!(read.documents[0].body.as_str(), "Fees are due at once.");
+    let [fault] = &read.faults[..] else { panic!("{:?}", read.faults) };
+    assert!(fault.to_string().contains("b.md:1: `fees` (en) is there already") && fault.reason.contains("a.md:1"));
+
+    let file = one.join("a.md");
+    for paths in [&[&file, &file][..], &[&one, &file], &[&file, &one], &[&one, &one]] {
+        let read = read_paths(paths, TODAY).unwrap();
+        assert_eq!((read.documents.len(), read.faults.len()), (1, 0), "{paths:?}: {:?}", read.faults);
+        assert!(read.notes[0].reason.contains("was read already"), "{paths:?}: {:?}", read.notes);
+    }
 }
 
 #[test]
@@ -138,7 +159,7 @@ fn the_sample_knowledge_is_clean() {
         eprintln!("skipped: {} is not there yet", folder.display());
         return;
     }
-    let read = read_path(&folder, TODAY).unwrap();
+    let read = read_paths(&[&folder], TODAY).unwrap();
     assert!(read.faults.is_empty(), "{}", listed(&read.faults));
     assert!(read.notes.is_empty(), "{}", listed(&read.notes));
     let found = overlaps(&read.documents, NEAR_DUPLICATE);

@@ -4,6 +4,7 @@ use ::csv::{ByteRecord, ReaderBuilder};
 use sha2::{Digest, Sha256};
 
 use super::{Draft, Found, even_line_endings};
+use crate::error::plural;
 
 /// The names that a column may have, in any case.
 const COLUMNS: [(&str, &[&str]); 11] = [
@@ -59,8 +60,12 @@ pub(super) fn read(contents: &[u8], stem: &str) -> Found {
         }
         let line = record.position().map_or(0, |position| position.line() as usize);
         if record.len() != names.len() {
-            let reason =
-                format!("{} fields, the header has {}: quote text that holds the separator", record.len(), names.len());
+            let hint = if record.len() > names.len() {
+                "quote text that holds the separator"
+            } else {
+                "a column without a value still needs its separator"
+            };
+            let reason = format!("{}, the header has {}: {hint}", plural(record.len(), "field"), names.len());
             found.faults.push((Some(line), reason));
             continue;
         }
@@ -122,6 +127,9 @@ mod tests {
         assert_eq!((found.drafts[1].id.as_deref(), found.drafts[1].line), (Some("how"), 6));
         let lines: Vec<_> = found.faults.iter().map(|(line, _)| line.unwrap()).collect();
         assert_eq!(lines, [4, 5]);
+        assert!(found.faults[1].1.starts_with("2 fields, the header has 4: a column without"), "{:?}", found.faults);
+        let many = read(b"question,answer\nHow, exactly?,So.\n", "faq");
+        assert!(many.faults[0].1.contains("3 fields, the header has 2: quote text"), "{:?}", many.faults);
     }
 
     #[test]

@@ -1,37 +1,8 @@
 //! JSON lines: one object a line with `id`, `title`, `body` and, where wanted, the keys of the Markdown front matter.
 
-use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::{Draft, Found, even_line_endings, invalid_utf8};
-
-/// What a line may hold; other keys are passed over, for exports carry many.
-#[derive(Debug, Deserialize)]
-struct Line {
-    id: Option<Text>,
-    #[serde(alias = "question")]
-    title: Option<String>,
-    #[serde(alias = "answer", alias = "text")]
-    body: Option<String>,
-    lang: Option<String>,
-    kind: Option<String>,
-    audience: Option<String>,
-    #[serde(default)]
-    aliases: Option<Vec<String>>,
-    #[serde(default)]
-    tags: Option<Vec<String>>,
-    product: Option<String>,
-    valid_from: Option<String>,
-    valid_until: Option<String>,
-    source: Option<String>,
-}
-
-/// Ids are numbers in many exports.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Text {
-    Text(String),
-    Number(i64),
-}
 
 pub(super) fn read(contents: &[u8]) -> Found {
     let mut found = Found::default();
@@ -58,28 +29,76 @@ pub(super) fn read(contents: &[u8]) -> Found {
     found
 }
 
+/// Other keys are passed over, for exports carry many.
 fn draft(text: &str, line: usize) -> Result<Draft, String> {
-    let read: Line = serde_json::from_str(text).map_err(|error| format!("no JSON object of a document: {error}"))?;
-    let id = match read.id.ok_or("no `id`")? {
-        Text::Text(id) => id,
-        Text::Number(id) => id.to_string(),
+    let fields: Map<String, Value> = match serde_json::from_str(text) {
+        Ok(Value::Object(fields)) => fields,
+        Ok(other) => return Err(format!("no JSON object of a document, but {}", sort(&other))),
+        Err(error) => return Err(format!("no JSON object of a document: {}", without_line(&error))),
     };
-    let body = read.body.ok_or_else(|| format!("`{id}` has no `body`"))?;
+    let one = |names: &[&str]| one_of(&fields, names);
+    // Ids are numbers in many exports.
+    let id = match fields.get("id") {
+        Some(Value::Number(id)) => id.to_string(),
+        _ => one(&["id"])?.ok_or("no `id`")?,
+    };
+    let body = one(&["body", "answer", "text"])?.ok_or_else(|| format!("`{id}` has no `body`"))?;
     Ok(Draft {
         line,
-        id: Some(id),
-        lang: read.lang,
-        kind: read.kind,
-        audience: read.audience,
-        title: read.title,
-        aliases: read.aliases.unwrap_or_default(),
-        tags: read.tags.unwrap_or_default(),
-        product: read.product,
-        valid_from: read.valid_from,
-        valid_until: read.valid_until,
-        source: read.source,
+        lang: one(&["lang"])?,
+        kind: one(&["kind"])?,
+        audience: one(&["audience"])?,
+        title: one(&["title", "question"])?,
+        aliases: list(&fields, "aliases")?,
+        tags: list(&fields, "tags")?,
+        product: one(&["product"])?,
+        valid_from: one(&["valid_from"])?,
+        valid_until: one(&["valid_until"])?,
+        source: one(&["source"])?,
         body: even_line_endings(&body),
+        id: Some(id),
     })
+}
+
+/// The text under the first of these names that has a value.
+fn one_of(fields: &Map<String, Value>, names: &[&str]) -> Result<Option<String>, String> {
+    let found = names.iter().find_map(|name| Some((*name, fields.get(*name).filter(|value| !value.is_null())?)));
+    match found {
+        None => Ok(None),
+        Some((_, Value::String(text))) => Ok(Some(text.clone())),
+        Some((name, other)) => Err(format!("\"{name}\": expected text, found {}", sort(other))),
+    }
+}
+
+fn list(fields: &Map<String, Value>, name: &str) -> Result<Vec<String>, String> {
+    let wrong = |found: &Value| format!("\"{name}\": expected a list of texts, found {}", sort(found));
+    match fields.get(name) {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(items)) => {
+            let text = |item: &Value| item.as_str().map(str::to_owned).ok_or_else(|| format!("{} in it", wrong(item)));
+            items.iter().map(text).collect()
+        }
+        Some(other) => Err(wrong(other)),
+    }
+}
+
+/// What sort of value it is, in words; the value itself may be long.
+fn sort(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// What the parser says, and where in the line: it takes each for a whole file, and would say `line 1` of all of them.
+fn without_line(error: &serde_json::Error) -> String {
+    let said = error.to_string();
+    let reason = said.rsplit_once(" at line ").map_or(said.as_str(), |(reason, _)| reason);
+    format!("{reason} at column {}", error.column())
 }
 
 #[cfg(test)]
@@ -99,6 +118,19 @@ mod tests {
         assert_eq!(found.drafts[0].body, "one\ntwo");
         let lines: Vec<_> = found.faults.iter().map(|(line, _)| line.unwrap()).collect();
         assert_eq!(lines, [3, 5, 6, 7]);
+        assert!(!found.faults[0].1.contains("line 1") && found.faults[0].1.contains("column 2"), "{:?}", found.faults);
         assert!(found.faults[3].1.contains(&format!("at byte {at}")), "{:?}", found.faults[3]);
+    }
+
+    #[test]
+    fn a_field_of_the_wrong_sort_is_named() {
+        let of = |fields: &str| {
+            let found = read(format!("{{\"id\":\"a\",\"body\":\"x\",{fields}}}").as_bytes());
+            found.faults.into_iter().map(|(_, reason)| reason).next().unwrap()
+        };
+        assert_eq!(of("\"title\":5"), "\"title\": expected text, found a number");
+        assert_eq!(of("\"question\":[\"q\"]"), "\"question\": expected text, found a list");
+        assert_eq!(of("\"aliases\":\"q\""), "\"aliases\": expected a list of texts, found text");
+        assert!(of("\"tags\":[1]").contains("\"tags\": expected a list of texts, found a number in it"));
     }
 }

@@ -8,10 +8,10 @@ use crate::knowledge::sentences::heading_text;
 const KEYS: [&str; 11] =
     ["id", "lang", "kind", "audience", "title", "aliases", "tags", "product", "valid_from", "valid_until", "source"];
 
-/// A front matter block: lines between its two `---`, from 0, and where the body starts.
+/// A front matter block: the line of its opening `---`, from 0, and of its closing one where there is one.
 struct Head {
     opened: usize,
-    closed: usize,
+    closed: Option<usize>,
 }
 
 pub(super) fn read(text: &str) -> Found {
@@ -29,14 +29,28 @@ pub(super) fn read(text: &str) -> Found {
     }
     for (at, head) in heads.iter().enumerate() {
         let end = heads.get(at + 1).map_or(lines.len(), |next| next.opened);
-        let body = lines[head.closed + 1..end].join("\n");
-        let yaml = lines[head.opened + 1..head.closed].join("\n");
-        match front_matter(&yaml, head.opened + 1, &mut found) {
+        let Some(closed) = head.closed else {
+            // Read as a body it would show customers what the block keeps from them, `audience: agent` and all.
+            let reason = "front matter is opened with --- and never closed: end it with a line `---`";
+            found.faults.push((Some(head.opened + 1), reason.to_owned()));
+            continue;
+        };
+        let body = lines[closed + 1..end].join("\n");
+        let block = &lines[head.opened + 1..closed];
+        match front_matter(&block.join("\n"), head.opened + 1, &mut found) {
+            Ok(draft) if at > 0 && draft.id.is_none() => {
+                let reason =
+                    "this block between `---` has no `id`: only a file's first document may be named by its file";
+                found.faults.push((Some(head.opened + 1), reason.to_owned()));
+            }
             Ok(draft) => {
                 let title = draft.title.or_else(|| first_heading(&body));
                 found.drafts.push(Draft { title, body, ..draft });
             }
-            Err((line, reason)) => found.faults.push((Some(line), reason)),
+            Err((line, reason)) => {
+                let hint = if block.iter().all(|line| is_yaml(line)) { "" } else { "; is its closing `---` missing?" };
+                found.faults.push((Some(line), format!("{reason}{hint}")));
+            }
         }
     }
     found
@@ -44,7 +58,7 @@ pub(super) fn read(text: &str) -> Found {
 
 fn whole_file(body: String) -> Draft {
     let title = first_heading(&body).or_else(|| {
-        let first = body.lines().map(str::trim).find(|line| !line.is_empty())?;
+        let first = body.lines().map(str::trim).find(|line| !line.is_empty() && !is_rule(line))?;
         Some(first.chars().take(100).collect())
     });
     let blank = body.lines().take_while(|line| line.trim().is_empty()).count();
@@ -56,10 +70,8 @@ fn first_heading(body: &str) -> Option<String> {
     headings.find(|text| !text.is_empty())
 }
 
-/// `---` opens a block only when a closing `---` follows and an `id:` stands between; else it is a rule in a body.
-/// At the very start of the file any known key will do: such a file is one document, named by its file.
+/// Where a `---` opens a block; everywhere else it is a rule in a body, or code.
 fn heads(lines: &[&str]) -> Vec<Head> {
-    let is_rule = |at: usize| lines[at].trim_end() == "---";
     let mut heads = Vec::new();
     let mut fence: Option<&str> = None;
     let mut at = 0;
@@ -70,18 +82,11 @@ fn heads(lines: &[&str]) -> Vec<Head> {
             Some(_) => {}
             None if line.starts_with("```") => fence = Some("```"),
             None if line.starts_with("~~~") => fence = Some("~~~"),
-            None if is_rule(at) => {
-                let closed = (at + 1..lines.len()).find(|next| is_rule(*next));
-                let has_key = |key: &str, closed: usize| {
-                    let holds = |line: &&str| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':'));
-                    lines[at + 1..closed].iter().any(holds)
-                };
+            None if is_rule(lines[at]) => {
                 let at_start = heads.is_empty() && lines[..at].iter().all(|line| line.trim().is_empty());
-                if let Some(closed) = closed
-                    && (has_key("id", closed) || (at_start && KEYS.iter().any(|key| has_key(key, closed))))
-                {
-                    heads.push(Head { opened: at, closed });
-                    at = closed;
+                if let Some(head) = head_at(lines, at, at_start) {
+                    at = head.closed.unwrap_or(at);
+                    heads.push(head);
                 }
             }
             None => {}
@@ -89,6 +94,49 @@ fn heads(lines: &[&str]) -> Vec<Head> {
         at += 1;
     }
     heads
+}
+
+/// The block that the rule at `opened` opens, if it does: when a closing `---` follows and an `id:` stands between, or when
+/// keys stand right behind it. At the very start of the file any known key between the two will do: such a file is one
+/// document, named by its file.
+fn head_at(lines: &[&str], opened: usize, at_start: bool) -> Option<Head> {
+    let behind = &lines[opened + 1..];
+    let closed = behind.iter().position(|line| is_rule(line)).map(|length| opened + 1 + length);
+    let block = closed.map_or(behind, |closed| &lines[opened + 1..closed]);
+    let first = block.iter().find(|line| !at_start || !line.trim().is_empty());
+    let begins_with_key = first.is_some_and(|line| is_known(line) || (at_start && closed.is_none() && is_key(line)));
+    let is_clean = block.iter().all(|line| is_yaml(line));
+    // What closes it may be the opening of the next document: then text stands in it, and keys behind it.
+    let next_opens = closed.is_some_and(|closed| lines.get(closed + 1).is_some_and(|line| is_known(line)));
+    let holds_keys = block.iter().any(|line| line.starts_with("id:") || (at_start && is_known(line)))
+        || (is_clean && (begins_with_key || (at_start && first.is_some_and(|line| is_key(line)))));
+    if closed.is_some() && holds_keys && (is_clean || !next_opens) {
+        return Some(Head { opened, closed });
+    }
+    begins_with_key.then_some(Head { opened, closed: None })
+}
+
+fn is_rule(line: &str) -> bool {
+    line.trim_end() == "---"
+}
+
+/// A key of ours, as front matter writes it.
+fn is_known(line: &str) -> bool {
+    KEYS.iter().any(|key| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':')))
+}
+
+/// `key: value` with a key in small letters: a sentence begins with a large one.
+fn is_key(line: &str) -> bool {
+    line.split_once(':').is_some_and(|(key, value)| {
+        key.starts_with(|c: char| c.is_ascii_lowercase())
+            && key.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c))
+            && (value.is_empty() || value.starts_with(char::is_whitespace))
+    })
+}
+
+/// What front matter consists of: keys, list items, lines that go on, comments.
+fn is_yaml(line: &str) -> bool {
+    line.trim().is_empty() || line.starts_with([' ', '\t', '-', '#', ']', '}']) || is_known(line) || is_key(line)
 }
 
 /// Reads a block's YAML; `line` is the line of its opening `---`, from 1.
@@ -185,6 +233,54 @@ mod tests {
         assert_eq!(found.drafts[0].title.as_deref(), Some("Named by its file"));
         assert_eq!(found.drafts[0].body, "Text.");
         assert!(read(" \n").drafts.is_empty());
+    }
+
+    #[test]
+    fn a_block_that_is_never_closed_is_refused_and_not_read_to_customers() {
+        for text in [
+            "---\naudience: agent\ntitle: Fraud\n\nCall the bank.\n",
+            "\n---\n\nid: fraud\naudience: agent\n\nCall the bank.\n",
+            "---\naudiance: agent\n\nCall the bank.",
+        ] {
+            let found = read(text);
+            assert!(found.drafts.is_empty(), "{text}: {:?}", found.drafts);
+            let line = text.lines().position(|line| line == "---").unwrap() + 1;
+            let [(at, reason)] = &found.faults[..] else { panic!("{text}: {:?}", found.faults) };
+            assert_eq!(*at, Some(line));
+            assert!(reason.contains("front matter is opened with --- and never closed"), "{reason}");
+        }
+        let second = read("---\nid: one\ntitle: T\n---\nFor all.\n---\nid: two\naudience: agent\n\nCall the bank.\n");
+        assert_eq!((second.drafts.len(), second.drafts[0].body.trim()), (1, "For all."));
+        assert_eq!(second.faults[0].0, Some(6), "{:?}", second.faults);
+        // What would close it opens the next document, which is none the worse for it.
+        let before = read("---\nid: two\naudience: agent\n\nCall the bank.\n---\nid: one\ntitle: T\n---\nFor all.\n");
+        assert_eq!((before.drafts.len(), before.drafts[0].body.trim()), (1, "For all."));
+        assert_eq!((before.faults.len(), before.faults[0].0), (1, Some(1)), "{:?}", before.faults);
+        // A rule further down closes it, and the text between is no YAML.
+        let ruled = read("---\naudience: agent\ntitle: T\n\nCall the bank.\n\n---\n\nAnd wait.\n");
+        assert!(ruled.drafts.is_empty() && ruled.faults[0].1.contains("is its closing `---` missing?"), "{ruled:?}");
+    }
+
+    #[test]
+    fn a_second_block_needs_an_id_and_is_no_part_of_the_first_body() {
+        let found = read("---\ntitle: T\n---\nFor all.\n---\naudience: agent\ntitle: Fraud\n---\nCall the bank.\n");
+        assert_eq!((found.drafts.len(), found.drafts[0].body.trim()), (1, "For all."));
+        assert!(found.faults[0].0 == Some(5) && found.faults[0].1.contains("has no `id`"), "{:?}", found.faults);
+    }
+
+    #[test]
+    fn a_file_may_begin_with_a_rule() {
+        for text in [
+            "---\n\n# Fees\n\nText.\n",
+            "---\nNote: fees are due at once.\n",
+            "---\nFees are due at once.\n\n---\nAnd later.\n",
+            "---\n\nSource: the bank\n\n---\n",
+            "---\nhttps://example.org\n",
+        ] {
+            let found = read(text);
+            assert_eq!((found.drafts.len(), found.faults.len()), (1, 0), "{text}: {found:?}");
+            assert!(!found.drafts[0].title.as_deref().unwrap().contains("---"), "{found:?}");
+        }
     }
 
     #[test]

@@ -70,19 +70,22 @@ impl std::fmt::Display for FileFault {
     }
 }
 
-/// Reads a file, or every file of a folder and its folders, sorted by name. `today` becomes part of each revision.
+/// Reads files, and every file of folders and their folders, sorted by name. `today` becomes part of each revision. An id
+/// is there once in all of them; a file or folder that was named twice is read once.
 ///
-/// Links that lead out of the folder are not followed. Fails only if `path` itself cannot be read.
-pub fn read_path(path: &Path, today: Date) -> Result<Read> {
-    let root = path.canonicalize().map_err(Error::file("reading", path))?;
+/// Links that lead out of their folder are not followed. Fails only if one of the paths itself cannot be read.
+pub fn read_paths(paths: &[impl AsRef<Path>], today: Date) -> Result<Read> {
     let mut reader = Reader::new(today);
-    if root.is_dir() {
-        std::fs::read_dir(path).map_err(Error::file("reading", path))?;
-        let mut walked = BTreeSet::new();
-        reader.folder(path, &root, &mut walked);
-    } else {
-        std::fs::File::open(path).map_err(Error::file("reading", path))?;
-        reader.file(path, path);
+    for path in paths.iter().map(AsRef::as_ref) {
+        let root = path.canonicalize().map_err(Error::named("the documents", path))?;
+        if root.is_dir() {
+            std::fs::read_dir(path).map_err(Error::named("the documents", path))?;
+            reader.folder(path, &root);
+        } else {
+            std::fs::File::open(path).map_err(Error::named("the documents", path))?;
+            reader.file(path, path);
+        }
+        reader.earlier.append(&mut reader.files);
     }
     Ok(reader.read)
 }
@@ -148,12 +151,25 @@ struct Found {
 struct Reader {
     today: Date,
     places: BTreeMap<(String, Lang), String>,
+    /// Folders walked, by their real paths.
+    walked: BTreeSet<PathBuf>,
+    /// Files read on the way from the path at hand, and from the paths before it. Inside one folder a link gives a file
+    /// another name, which may name another document.
+    files: BTreeSet<PathBuf>,
+    earlier: BTreeSet<PathBuf>,
     read: Read,
 }
 
 impl Reader {
     fn new(today: Date) -> Self {
-        Reader { today, places: BTreeMap::new(), read: Read::default() }
+        Reader {
+            today,
+            places: BTreeMap::new(),
+            walked: BTreeSet::new(),
+            files: BTreeSet::new(),
+            earlier: BTreeSet::new(),
+            read: Read::default(),
+        }
     }
 
     fn fault(&mut self, file: &Path, line: Option<usize>, reason: impl Into<String>) {
@@ -164,14 +180,14 @@ impl Reader {
         self.read.notes.push(FileFault { file: file.to_owned(), line, reason: reason.into() });
     }
 
-    fn folder(&mut self, folder: &Path, root: &Path, walked: &mut BTreeSet<PathBuf>) {
+    fn folder(&mut self, folder: &Path, root: &Path) {
         let real = match folder.canonicalize() {
             Ok(real) => real,
             Err(cause) => return self.fault(folder, None, format!("cannot be read: {cause}")),
         };
         // Links can make a folder its own grandchild.
-        if !walked.insert(real) {
-            return self.note(folder, None, "passed over: this folder was read already, under another name");
+        if !self.walked.insert(real) {
+            return self.note(folder, None, "passed over: this folder was read already");
         }
         let entries = match std::fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>) {
             Ok(entries) => entries,
@@ -188,7 +204,7 @@ impl Reader {
                 Ok(real) if !real.starts_with(root) => {
                     self.fault(&path, None, "not read: this link leads out of the folder; copy the file into it");
                 }
-                Ok(real) if real.is_dir() => self.folder(&path, root, walked),
+                Ok(real) if real.is_dir() => self.folder(&path, root),
                 Ok(real) if real.is_file() => {
                     let name = path.to_string_lossy().into_owned();
                     let inside = path.strip_prefix(root).map(|path| path.to_string_lossy().into_owned());
@@ -202,6 +218,12 @@ impl Reader {
     fn file(&mut self, path: &Path, name: &Path) {
         if format_of(path).is_none() {
             return self.note(path, None, "passed over: not .md, .txt, .jsonl, .csv or .html");
+        }
+        if let Ok(real) = path.canonicalize() {
+            if self.earlier.contains(&real) {
+                return self.note(path, None, "passed over: this file was read already");
+            }
+            self.files.insert(real);
         }
         let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
         if size > FILE_LIMIT_BYTES {

@@ -20,6 +20,8 @@ mod settings;
 
 mod together;
 
+mod typed;
+
 use std::{
     collections::BTreeMap,
     fs::{self, File},
