@@ -25,7 +25,10 @@ use crate::{
         answer,
         case::{Case, why},
         endings::{belongs_to, card_of},
-        guard::{self, Class, Finding, Guard},
+        guard::{
+            Class, Finding, Guard,
+            wordings::{self, Chat},
+        },
         phrases::phrase,
         question::Question,
         reply::{Mode, Outcome, Reason, Reply},
@@ -84,7 +87,7 @@ impl Bot {
             Some(alarm) => Some(card_of(shelf.as_deref(), alarm.card, question.lang, Zoned::now().date())?),
             None => None,
         };
-        let is_thanks = finding.class == Class::SmallTalk && guard::says_thanks(message.text.as_str());
+        let is_thanks = matches!(wordings::chat(message.text.as_str()), Some(Chat::Thanks | Chat::Closing));
         let added = Added {
             conversation: conversation.id,
             message: message.seq,
