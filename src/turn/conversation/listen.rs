@@ -160,6 +160,8 @@ impl Added {
         let message = self.message as u32;
         let shown = match (&self.alarm, &self.card) {
             (Some(alarm), Some(card)) => {
+                // Asked first: a case that is about it from now on must not look as if it had been before.
+                let is_shown = case.has_shown(alarm.card);
                 if case.priority > 1 {
                     case.raised_ms = Some(Timestamp::now().as_millisecond());
                 }
@@ -168,7 +170,7 @@ impl Added {
                     case.keep_suggestion(|document| belongs(document, alarm.situation));
                     case.situate(Some(alarm.situation));
                 }
-                (!case.has_shown(alarm.card)).then_some((alarm, card, is_raised))
+                (!is_shown).then_some((alarm, card, is_raised))
             }
             _ => None,
         };
