@@ -46,7 +46,7 @@ impl Bot {
         let mut last = None;
         for message in self.store.messages(conversation.id, i64::from(case.watched_to)).await? {
             if message.role == Role::Customer {
-                last = self.look_at_message(conversation, &ticket, message).await?.or(last);
+                last = self.look_at_message(conversation, &ticket, case.read_to, message).await?.or(last);
             }
         }
         Ok(last)
@@ -74,6 +74,7 @@ impl Bot {
         &self,
         conversation: &Conversation,
         ticket: &Ticket,
+        read_to: u32,
         message: Message,
     ) -> Result<Option<Reply>> {
         let question = Question::understand(message.text.clone(), &[], conversation.lang);
@@ -90,6 +91,7 @@ impl Bot {
             message: message.seq,
             has_contact: has_contact(&message.text),
             text: message.text,
+            read_to,
             lang: question.lang,
             alarm,
             card,
@@ -105,6 +107,10 @@ impl Bot {
         };
         let note = move |json: &mut Value| {
             let mut case = Case::deserialize(&*json).ok()?;
+            // A message came in meanwhile, and may have masked this one further: who looks at that one looks at both.
+            if case.read_to != added.read_to {
+                return None;
+            }
             // Looked at already, by whoever ran beside this.
             let message = u32::try_from(added.message).ok().filter(|message| *message > case.watched_to)?;
             case.watched_to = message;
@@ -146,6 +152,8 @@ struct Added {
     conversation: Uuid,
     message: i64,
     text: Masked,
+    /// The last message that the case had read when this one was loaded.
+    read_to: u32,
     lang: Lang,
     alarm: Option<Alarm>,
     card: Option<Arc<Document>>,
