@@ -124,6 +124,10 @@ async fn a_phrase_in_two_messages_is_gone_from_every_row_and_every_byte() {
     store.reply(ticket.number, "Ann", &quoting, None, vec![]).await.unwrap();
     say(&bot, conversation, "how long does it take?").await;
     say(&bot, conversation, SECOND).await;
+    // The bot still looks at what was said to the person.
+    while store.ticket(ticket.number).await.unwrap().case["watched_to"].as_i64() < Some(5) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 
     let all = everything(store, conversation).await;
     for word in ["guess", "wisdom", "chuckle", "cement"] {

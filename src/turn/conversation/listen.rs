@@ -49,7 +49,7 @@ impl Bot {
         let mut last = None;
         for message in self.store.messages(conversation.id, i64::from(case.watched_to)).await? {
             if message.role == Role::Customer {
-                last = self.look_at_message(conversation, &ticket, message).await?.or(last);
+                last = self.look_at_message(conversation, &ticket, case.read_to, message).await?.or(last);
             }
         }
         Ok(last)
@@ -77,6 +77,7 @@ impl Bot {
         &self,
         conversation: &Conversation,
         ticket: &Ticket,
+        read_to: u32,
         message: Message,
     ) -> Result<Option<Reply>> {
         let question = Question::understand(message.text.clone(), &[], conversation.lang);
@@ -93,6 +94,7 @@ impl Bot {
             message: message.seq,
             has_contact: has_contact(&message.text),
             text: message.text,
+            read_to,
             lang: question.lang,
             alarm,
             card,
@@ -108,6 +110,10 @@ impl Bot {
         };
         let note = move |json: &mut Value| {
             let mut case = Case::deserialize(&*json).ok()?;
+            // A message came in meanwhile, and may have masked this one further: who looks at that one looks at both.
+            if case.read_to != added.read_to {
+                return None;
+            }
             // Looked at already, by whoever ran beside this.
             let message = u32::try_from(added.message).ok().filter(|message| *message > case.watched_to)?;
             case.watched_to = message;
@@ -149,6 +155,8 @@ struct Added {
     conversation: Uuid,
     message: i64,
     text: Masked,
+    /// The last message that the case had read when this one was loaded.
+    read_to: u32,
     lang: Lang,
     alarm: Option<Alarm>,
     card: Option<Arc<Document>>,
@@ -163,6 +171,8 @@ impl Added {
         let message = self.message as u32;
         let shown = match (&self.alarm, &self.card) {
             (Some(alarm), Some(card)) => {
+                // Asked first: a case that is about it from now on must not look as if it had been before.
+                let is_shown = case.has_shown(alarm.card);
                 if case.priority > 1 {
                     case.raised_ms = Some(Timestamp::now().as_millisecond());
                 }
@@ -171,7 +181,7 @@ impl Added {
                     case.keep_suggestion(|document| belongs(document, alarm.situation));
                     case.situate(Some(alarm.situation));
                 }
-                (!case.has_shown(alarm.card)).then_some((alarm, card, is_raised))
+                (!is_shown).then_some((alarm, card, is_raised))
             }
             _ => None,
         };
