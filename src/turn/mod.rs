@@ -274,8 +274,13 @@ impl<'a> Turn<'a> {
         let judged = shelf.judge.judge(&self.retrieved.features, self.question.lang);
         self.confidence = judged.confidence;
         self.features = judged.explanation;
-        let finding =
-            ruled.or_else(|| own.as_deref().map(|vector| self.bot.guard.classify(vector, self.question.text.as_str())));
+        let seen = own.as_deref().map(|vector| self.bot.guard.classify(vector, self.question.text.as_str()));
+        let finding = match ruled {
+            // Who asks for a person and is plainly in danger gets both: the card's first steps, and the person.
+            Some(rule) if rule.class == Class::Human => seen.filter(Finding::outweighs_an_answer).or(ruled),
+            Some(_) => ruled,
+            None => seen,
+        };
         if let Some(finding) = finding {
             self.features.insert(format!("guard_{}", name_of(finding.class)), finding.probability);
         }

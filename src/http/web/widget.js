@@ -508,7 +508,8 @@ class DeskhandChat extends HTMLElement {
     if (kind === "error") return this.add({ from: "system", text: "failed" });
     if (kind === "handoff") {
       this.state = "person";
-      this.agent = null;
+      // A card for the case that an agent has already changes nothing about who is there.
+      if (data.ticket !== this.ticket) this.agent = null;
       this.ticket = data.ticket || this.ticket;
     }
     this.add({ from: "bot", reply: data });
