@@ -57,8 +57,10 @@ impl Bot {
     /// Where the embedder fails: then only the rules have looked.
     pub(super) async fn danger_in(&self, text: &Masked) -> error::Result<Finding> {
         let ruled = Guard::rules(text);
-        if let Some(danger) = ruled.filter(|finding| finding.class.situation().is_some()) {
-            return Ok(danger);
+        // Thanks or a goodbye from its first to its last word is settled too, whatever the vector looks like.
+        let settled = |finding: &Finding| finding.class.situation().is_some() || finding.class == Class::SmallTalk;
+        if let Some(settled) = ruled.filter(settled) {
+            return Ok(settled);
         }
         let seen = match &self.embedder {
             Some(embedder) => {

@@ -144,7 +144,8 @@ async fn a_phrase_in_two_messages_is_gone_from_every_row_and_every_byte() {
     // The case still points at what it quotes.
     let ticket = store.ticket(ticket.number).await.unwrap();
     let (ask, span) = (&ticket.case["ask"]["value"], &ticket.case["ask"]["span"]);
-    let points: Vec<char> = texts[0].chars().collect();
+    assert_eq!(ticket.case["ask"]["message"], 5, "what completed the phrase heads the case");
+    let points: Vec<char> = texts[4].chars().collect();
     let quoted: String =
         points[span["start"].as_u64().unwrap() as usize..span["end"].as_u64().unwrap() as usize].iter().collect();
     assert_eq!(ask, &json!(quoted), "{}", ticket.case);

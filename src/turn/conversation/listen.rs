@@ -99,7 +99,8 @@ impl Bot {
             alarm,
             card,
             // Whoever has taken it is there: they answer, and read what is added.
-            wants_receipt: ticket.state == TicketState::Open && !is_thanks,
+            wants_receipt: ticket.state == TicketState::Open,
+            is_thanks,
             number: ticket.number.to_string(),
         };
         let bot = self.clone();
@@ -162,6 +163,7 @@ struct Added {
     card: Option<Arc<Document>>,
     has_contact: bool,
     wants_receipt: bool,
+    is_thanks: bool,
     number: String,
 }
 
@@ -195,7 +197,7 @@ impl Added {
         } else if is_solved && self.wants_receipt && case.tell("solved") {
             case.tell("receipt");
             (None, self.receipt("receipt_solved"), Vec::new(), Vec::new())
-        } else if (self.wants_receipt && case.tell("receipt")) || contact {
+        } else if (self.wants_receipt && !self.is_thanks && case.tell("receipt")) || contact {
             (None, self.receipt("receipt"), Vec::new(), Vec::new())
         } else {
             return None;
