@@ -60,6 +60,11 @@ impl std::fmt::Display for Lang {
     }
 }
 
+/// Whether `c` is a Chinese character: the unified ideographs with their extensions, the compatibility ones and 〇.
+pub fn is_han(c: char) -> bool {
+    matches!(c, '\u{3007}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{323af}')
+}
+
 /// The language of `text`, or `None` where it is another one, or nothing in words: emoji, digits, an address.
 ///
 /// Chinese when Han characters carry at least as much of it as other words do ("我的 withdrawal 没到"); else English,
@@ -70,7 +75,6 @@ pub fn detect_lang(text: &str) -> Option<Lang> {
     /// With fewer letters a guess between languages of one script is worth little, and English is likelier here.
     const TOLD_FROM_LETTERS: usize = 24;
 
-    let is_han = |c: char| matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{323af}');
     let is_kana_or_hangul = |c: char| matches!(c, '\u{3040}'..='\u{30ff}' | '\u{ac00}'..='\u{d7af}');
     let han = text.chars().filter(|c| is_han(*c)).count();
     let foreign = text.chars().filter(|c| is_kana_or_hangul(*c)).count();

@@ -18,7 +18,7 @@ use crate::{
         conversation::read_choice,
         reply::{Outcome, Reply},
     },
-    words::Lang,
+    words::{Lang, is_han},
 };
 
 /// The file of a suite that such questions go into.
@@ -152,7 +152,7 @@ fn said(message: &Message) -> Option<Said> {
 }
 
 fn language(text: &str) -> Lang {
-    if text.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c)) { Lang::Zh } else { Lang::En }
+    if text.chars().any(is_han) { Lang::Zh } else { Lang::En }
 }
 
 /// Adds the question to the suite in `folder`: to its file [`FILE`], which `suite.toml` names from then on.

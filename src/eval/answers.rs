@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use unicode_normalization::UnicodeNormalization;
 
 use super::{record::Checked, statements, suite::Nugget};
-use crate::words::{Lang, Span};
+use crate::words::{Lang, Span, is_han};
 
 /// English words that carry no content of their own.
 const STOPWORDS: [&str; 64] = [
@@ -103,11 +103,6 @@ pub fn without_thousands(text: &str) -> String {
         chars[at] == ',' && at > 0 && digit(at - 1) && (1..=3).all(|step| digit(at + step)) && !digit(at + 4)
     };
     (0..chars.len()).filter(|at| !separates(*at)).map(|at| chars[at]).collect()
-}
-
-/// Whether `c` is a Chinese character.
-pub fn is_han(c: char) -> bool {
-    matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }
 
 /// Latin words and numbers in lower case without stopwords; Chinese as overlapping pairs of characters, or the character

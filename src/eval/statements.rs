@@ -6,7 +6,8 @@ use std::{collections::HashSet, sync::LazyLock};
 use regex::{Captures, Regex};
 use unicode_normalization::UnicodeNormalization;
 
-use super::answers::{is_han, is_stopword, without_thousands};
+use super::answers::{is_stopword, without_thousands};
+use crate::words::is_han;
 
 /// A unit's canonical name and how it is written.
 const UNITS: [(&str, &str); 22] = [

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::cases::CaseLabel;
 use crate::{
     error::{Error, Result},
-    words::Lang,
+    words::{Lang, is_han},
 };
 
 /// How a turn can end. The contract's words.
@@ -442,7 +442,7 @@ fn parse(line: &str, place: String) -> Result<Question, String> {
     }
     let lang = match &raw.lang {
         Some(lang) => lang.parse::<Lang>().map_err(|cause| cause.to_string())?,
-        None if raw.question.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c)) => Lang::Zh,
+        None if raw.question.chars().any(is_han) => Lang::Zh,
         None => Lang::En,
     };
     let nuggets = raw.nuggets.map(Vec::from).unwrap_or_default();

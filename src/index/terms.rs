@@ -7,6 +7,7 @@ use ferrous_opencc::{OpenCC, config::BuiltinConfig};
 use unicode_normalization::UnicodeNormalization;
 
 use super::wallet_words::GROUPS;
+use crate::words::is_han;
 
 /// One Chinese character of a longer run: a weak sign, and its neighbours are counted as pairs anyway.
 const CHARACTER_WEIGHT: f32 = 0.5;
@@ -250,10 +251,6 @@ static SIMPLIFIED: LazyLock<HashMap<char, char>> = LazyLock::new(|| {
     }
     folded
 });
-
-fn is_han(character: char) -> bool {
-    matches!(character, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{20000}'..='\u{2ebef}' | '\u{3007}')
-}
 
 /// Takes off plural, -ing and -ed, so that `withdrawals` finds `withdrawal` and `frozen cards` finds `card`. Light on
 /// purpose: two words that become one by mistake cost more than two forms that stay apart.

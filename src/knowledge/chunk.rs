@@ -3,8 +3,8 @@
 
 use pulldown_cmark::{Event, Options, Parser, TagEnd};
 
-use super::sentences::{Points, blocks, heading_text, is_han, sentences};
-use crate::words::Span;
+use super::sentences::{Points, blocks, heading_text, sentences};
+use crate::words::{Span, is_han};
 
 /// A text without any place to break is cut into runs of so many Han characters before it is packed.
 const RUN: usize = 16;

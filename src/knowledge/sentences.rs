@@ -4,7 +4,7 @@ use std::{ops::Range, sync::LazyLock};
 
 use regex::Regex;
 
-use crate::words::Span;
+use crate::words::{Span, is_han};
 
 /// A line at least this wide (a Han character counts 2) is taken for wrapped text that goes on in the next line.
 const WRAPPED_WIDTH: usize = 60;
@@ -265,11 +265,6 @@ fn is_end(c: char) -> bool {
 
 fn is_closing(c: char) -> bool {
     matches!(c, '"' | '\'' | '”' | '’' | '」' | '』' | '）' | ')' | ']' | '】' | '》' | '*' | '_' | '~' | '`')
-}
-
-/// A Han character: what Chinese is written in.
-pub(super) fn is_han(c: char) -> bool {
-    matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{323af}' | '〇')
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::fold::is_letter;
+use crate::words::is_han;
 
 /// Most words (or Chinese characters) of one separator.
 const LONGEST_SEPARATOR: usize = 5;
@@ -49,10 +50,6 @@ fn units_of(text: &str) -> Vec<Range<usize>> {
         in_word = is_letter && !is_han(c);
     }
     units
-}
-
-pub(super) fn is_han(c: char) -> bool {
-    matches!(c, '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{323af}')
 }
 
 /// How often the first `length` units come again, each time with one other unit behind them.

@@ -9,9 +9,9 @@ use std::ops::Range;
 use super::{
     fold::{Folded, is_letter},
     phrase_lists::{HanCharacter, LONGEST_PHRASE, checksum_holds, continues_a_word, han_character, is_common_pair},
-    repeats::is_han,
     talk::{Mention, is_seed_talk_near},
 };
+use crate::words::is_han;
 
 const COMMON_PAIR: f32 = -4.0;
 const RARE_PAIR: f32 = 1.2;

@@ -18,6 +18,7 @@ use super::{
     phrase_lists::{LETTER_LISTS, LONGEST_PHRASE, ListWord, checksum_holds, is_electrum, list_word, words_inside},
     talk::{Mention, is_seed_talk_near},
 };
+use crate::words::is_han;
 
 /// 28% of the English list is everyday, but some 90% of the list words in what people write is.
 pub(super) const ODD_WORD: f32 = 1.97;
@@ -107,7 +108,7 @@ fn script_of(c: char) -> Script {
         'a'..='z' | 'A'..='Z' => Script::Letters,
         '\0'..='\u{7f}' => Script::None,
         '\u{3041}'..='\u{309f}' | '\u{30fc}' => Script::Kana,
-        '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{323af}' => Script::Han,
+        c if is_han(c) => Script::Han,
         _ if is_letter(c) => Script::Letters,
         _ => Script::None,
     }

@@ -342,7 +342,10 @@ impl<'a, 't> Chain<'a, 't> {
                 let oddness: f32 = window.iter().map(|(_, token)| worth(token, self.list)).sum();
                 let distinct: HashSet<_> =
                     window.iter().filter_map(|(_, token)| token.word).map(std::ptr::from_ref).collect();
-                let is_odd = oddness - cost >= LIMIT_CHECKSUM && distinct.len() * 3 >= length * 2;
+                // Who says a word twelve times says something with it, unless nothing else is said in between.
+                let is_next = |at: &usize| self.is_alone(*at) && (*at == last || !self.is_said_alone(*at));
+                let is_dense = last - first < messages.len() && messages.iter().all(is_next);
+                let is_odd = oddness - cost >= LIMIT_CHECKSUM && (is_dense || distinct.len() * 3 >= length * 2);
                 if is_odd && self.holds(window) {
                     hit.extend(messages);
                 }
@@ -411,9 +414,9 @@ impl<'a, 't> Chain<'a, 't> {
     }
 
     /// Whether a piece is odd enough to belong to a phrase that was masked further on.
-    fn is_odd_before(&self, message: usize, comes_in_parts: bool) -> bool {
+    fn is_odd_before(&self, message: usize, comes_in_parts: bool, hit: &BTreeSet<usize>) -> bool {
         self.pieces[message].as_ref().is_some_and(|piece| match self.words(message).count() {
-            _ if piece.is_alone => piece.oddness > 0.0,
+            _ if piece.is_alone => piece.oddness > 0.0 || self.is_next_to_a_phrase(message, hit),
             0 | 1 => false,
             LEAST_OF_A_PART.. if comes_in_parts && piece.is_among_han => true,
             2 => piece.oddness >= LIMIT_BEFORE,
@@ -422,14 +425,38 @@ impl<'a, 't> Chain<'a, 't> {
     }
 
     /// Whether the newest piece is odd enough to belong to a phrase that was masked before.
-    fn is_odd_behind(&self, comes_in_parts: bool) -> bool {
+    fn is_odd_behind(&self, comes_in_parts: bool, hit: &BTreeSet<usize>) -> bool {
         self.pieces[self.newest].as_ref().is_some_and(|piece| match self.words(self.newest).count() {
-            _ if piece.is_alone => piece.oddness > 0.0,
+            _ if piece.is_alone => piece.oddness > 0.0 || self.is_next_to_a_phrase(self.newest, hit),
             0 | 1 => false,
             2 => comes_in_parts && piece.oddness >= LIMIT_BEHIND,
             LEAST_OF_A_PART.. if comes_in_parts && piece.is_among_han => true,
             _ => piece.oddness >= LIMIT_BEHIND,
         })
+    }
+
+    /// Whether a message is nothing but list words that nobody says alone.
+    fn is_only_words(&self, message: usize) -> bool {
+        self.is_alone(message) && !self.is_said_alone(message)
+    }
+
+    /// Whether a message of nothing but list words stands right beside one that was nothing but a phrase: however common
+    /// the words, whoever writes so goes on with it.
+    fn is_next_to_a_phrase(&self, message: usize, hit: &BTreeSet<usize>) -> bool {
+        let beside = [message.checked_sub(1), Some(message + 1).filter(|at| *at <= self.newest)];
+        self.is_only_words(message)
+            && self.words(message).count() >= LEAST_OF_A_PART
+            && beside.into_iter().flatten().any(|at| self.is_phrase(at, hit))
+    }
+
+    /// Whether a message is nothing but a phrase or a part of one.
+    fn is_phrase(&self, message: usize, hit: &BTreeSet<usize>) -> bool {
+        let is_found = hit.contains(&message) || (message == self.newest && self.newest_has_phrase);
+        self.heard[message].is_phrase || (is_found && self.is_alone(message))
+    }
+
+    fn is_alone(&self, message: usize) -> bool {
+        self.pieces[message].as_ref().is_some_and(|piece| piece.is_alone)
     }
 
     /// Adds what stands beside a masked part of a phrase: a part that gave nothing away by itself, and what lies between
@@ -438,7 +465,7 @@ impl<'a, 't> Chain<'a, 't> {
         let is_masked = |at: usize, hit: &BTreeSet<usize>| self.heard[at].has_phrase || hit.contains(&at);
         let is_behind = (self.newest.saturating_sub(BEHIND)..self.newest).any(|at| is_masked(at, hit));
         let masked = (self.newest.saturating_sub(PARTS_WITHIN)..self.newest).filter(|at| is_masked(*at, hit)).count();
-        if is_behind && self.is_odd_behind(masked >= 2) {
+        if is_behind && self.is_odd_behind(masked >= 2, hit) {
             hit.insert(self.newest);
         }
         let is_part = self.newest_has_phrase || hit.contains(&self.newest);
@@ -448,15 +475,14 @@ impl<'a, 't> Chain<'a, 't> {
         let mut between = Vec::new();
         let mut silent = 0;
         for message in (0..self.newest).rev() {
-            let is_odd = self.is_odd_before(message, masked >= 1);
+            let is_odd = self.is_odd_before(message, masked >= 1, hit);
             if is_odd || is_masked(message, hit) {
                 hit.extend(between.drain(..));
                 if is_odd {
                     hit.insert(message);
                 }
                 silent = 0;
-            } else if self.pieces[message].as_ref().is_some_and(|piece| piece.is_alone) && !self.is_said_alone(message)
-            {
+            } else if self.is_only_words(message) {
                 between.push(message);
             } else {
                 silent += 1;
@@ -470,15 +496,11 @@ impl<'a, 't> Chain<'a, 't> {
     /// Adds everyday words of a phrase that came message by message: those right before and after two messages that are
     /// nothing but phrase.
     fn word_by_word(&self, hit: &mut BTreeSet<usize>) {
-        let is_alone = |at: usize| self.pieces[at].as_ref().is_some_and(|piece| piece.is_alone);
-        let is_phrase =
-            |at: usize, hit: &BTreeSet<usize>| self.heard[at].is_phrase || (hit.contains(&at) && is_alone(at));
         let newest = self.newest;
         if newest >= 2
-            && is_phrase(newest - 1, hit)
-            && is_phrase(newest - 2, hit)
-            && is_alone(newest)
-            && !self.is_said_alone(newest)
+            && self.is_phrase(newest - 1, hit)
+            && self.is_phrase(newest - 2, hit)
+            && self.is_only_words(newest)
         {
             hit.insert(newest);
         }
@@ -486,14 +508,14 @@ impl<'a, 't> Chain<'a, 't> {
             return;
         }
         let mut first = newest;
-        while first > 0 && is_phrase(first - 1, hit) {
+        while first > 0 && self.is_phrase(first - 1, hit) {
             first -= 1;
         }
         if newest - first < 1 {
             return;
         }
         for at in (0..first).rev().take(4) {
-            if !is_alone(at) || self.is_said_alone(at) {
+            if !self.is_only_words(at) {
                 break;
             }
             hit.insert(at);

@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::words::is_han;
+
 /// More parts than these are a story, not a list of questions.
 const MOST_PARTS: usize = 3;
 /// A shorter part says too little to be searched alone, in characters of either language.
@@ -36,7 +38,7 @@ pub fn parts(text: &str) -> Vec<&str> {
 }
 
 fn is_chinese(part: &str) -> bool {
-    part.chars().any(|c| ('\u{3400}'..='\u{9fff}').contains(&c))
+    part.chars().any(is_han)
 }
 
 /// Whether a part is a question of its own.

@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Result},
     index::keywords,
     safety::{Masked, incoming::Incoming},
-    words::Lang,
+    words::{Lang, is_han},
 };
 
 /// The language that a message is written in.
@@ -116,7 +116,7 @@ pub fn spoken(text: &str) -> Spoken {
     let (mut han, mut latin, mut other, mut kana_hangul) = (0usize, 0usize, 0usize, 0usize);
     for c in text.chars().filter(|c| c.is_alphabetic()) {
         match c {
-            '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}' => han += 1,
+            c if is_han(c) => han += 1,
             '\u{3040}'..='\u{30ff}' | '\u{ac00}'..='\u{d7af}' | '\u{1100}'..='\u{11ff}' => kana_hangul += 1,
             'a'..='z' | 'A'..='Z' | '\u{ff21}'..='\u{ff5a}' => latin += 1,
             '\u{c0}'..='\u{24f}' => latin += 1,
@@ -156,7 +156,7 @@ pub fn leans_on_past(text: &str) -> bool {
         Regex::new(r"(?i)^(and|then|but|so|or|also|ok|what about|how about|what if|why|how long|how much|where|which one)\b|\b(it|that|this|those|these|they|them|one|there|same|instead)\b")
             .expect("a constant pattern; this is a bug")
     });
-    let han = text.chars().filter(|c| ('\u{3400}'..='\u{9fff}').contains(c)).count();
+    let han = text.chars().filter(|c| is_han(*c)).count();
     let words = text.split_whitespace().filter(|word| word.is_ascii()).count();
     if han > 0 {
         han <= 5 || (han <= 18 && ZH.is_match(text))

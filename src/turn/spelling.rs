@@ -12,7 +12,7 @@ use std::{
 
 use pinyin::ToPinyin;
 
-use crate::{index::keywords, safety};
+use crate::{index::keywords, safety, words::is_han};
 
 /// Longest Chinese word that is looked for, in characters.
 const LONGEST: usize = 4;
@@ -220,10 +220,6 @@ fn latin_words(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
     .map(|(at, word)| (at, word.trim_end_matches(['.', '-', '/'])))
     .filter(|(_, word)| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase()))
-}
-
-fn is_han(c: char) -> bool {
-    ('\u{4e00}'..='\u{9fff}').contains(&c)
 }
 
 #[cfg(test)]

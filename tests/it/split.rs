@@ -317,3 +317,27 @@ fn read(folder: &Path, conversations: &mut Vec<Vec<String>>, pools: &mut Vec<Vec
         pools.push(pool);
     }
 }
+
+/// The phrases of BIP-39's own test vectors: what people type who only try it. Their words repeat, and many are everyday ones.
+#[test]
+fn the_phrases_that_everybody_knows_are_masked_in_parts_too() {
+    let mut left = Vec::new();
+    for entropy in [0x00u8, 0x7f, 0x80, 0xff] {
+        for bytes in [16usize, 24, 32] {
+            let phrase = Mnemonic::from_entropy_in(Language::English, &vec![entropy; bytes]).unwrap();
+            let words: Vec<&str> = phrase.words().collect();
+            for size in [1usize, 2, 3, 4, 6, 8, 12] {
+                for lead in ["", "hello"] {
+                    let mut said: Vec<String> = vec!["你好".to_owned(), lead.to_owned()];
+                    said.extend(words.chunks(size).map(|part| part.join(" ")));
+                    let stored = converse(&said).0;
+                    let (row, all) = survivors(&words, &stored[2..]);
+                    if row >= 3 || all >= 5 {
+                        left.push(format!("{size} at a time: {row} in a row, {all} in all: {:?}", &stored[2..]));
+                    }
+                }
+            }
+        }
+    }
+    assert!(left.is_empty(), "{}\n{}", left.len(), left.join("\n"));
+}
