@@ -1,6 +1,7 @@
 //! One function per command.
 
 use std::{
+    fs::{File, TryLockError},
     io::{IsTerminal, Read as _, Write},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -12,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     AdminCommand, Command, EvalCommand, ModelsCommand, ReportCommand, bench, ingest, measure,
-    open::{Deskhand, Wanted, must_hold_a_store},
+    open::{Deskhand, Wanted, make_private, must_hold_a_store},
     upkeep,
 };
 use crate::{
@@ -267,6 +268,8 @@ async fn serve(data: &Path, mut settings: Settings, demo: bool) -> Result<ExitCo
     let listener =
         tokio::net::TcpListener::bind(address).await.map_err(Error::outside(format!("listening on {address}")))?;
     let address = listener.local_addr().map_err(Error::outside("asking for the port"))?;
+    make_private(data)?;
+    let _only = only_server(data)?;
     let wanted = Wanted { generator: false, sample: true, progress: true, shared_vectors: false };
     let deskhand = Deskhand::open(data, settings.clone(), wanted).await?;
     if made {
@@ -332,6 +335,22 @@ async fn serve(data: &Path, mut settings: Settings, demo: bool) -> Result<ExitCo
     };
     deskhand.close().await?;
     served.map(|()| ExitCode::SUCCESS)
+}
+
+/// One server for a data folder: an agent's page that is open at one would hear nothing of what is said at the other. Held
+/// by the operating system, so a killed server lets go of it; other commands work beside it.
+fn only_server(data: &Path) -> Result<File> {
+    let path = data.join("serve.lock");
+    let file = File::create(&path).map_err(Error::file("making", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::invalid(
+            "the data folder",
+            format!("{}, which another server is using", data.display()),
+            "one that no server uses: stop the other, or name a folder with `--data`",
+        )),
+        Err(TryLockError::Error(cause)) => Err(Error::file("locking", &path)(cause)),
+    }
 }
 
 /// The desk's token of this data folder, made at the first start: an agent who signed in stays so over a restart.

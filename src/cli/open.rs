@@ -377,7 +377,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
 }
 
 /// The data folder holds customers' words: nobody else on the machine reads it.
-fn make_private(folder: &Path) -> Result<()> {
+pub(super) fn make_private(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|cause| match cause.kind() {
         ErrorKind::AlreadyExists | ErrorKind::NotADirectory => Error::named("making the data folder", folder)(cause),
         _ => Error::file("making the data folder", folder)(cause),

@@ -26,6 +26,20 @@ fn ask_answers_beside_a_running_server() {
     process.check_answers();
 }
 
+/// An agent's page that is open at one server would hear nothing of what a customer says at the other.
+#[test]
+fn a_second_server_on_the_same_folder_is_refused_and_a_killed_one_leaves_no_lock() {
+    let place = Place::new();
+    let process = Process::start(&place);
+    let refused = run(&place.data, &["serve", "--port", "0"], &[]);
+    let words = said(&refused);
+    assert_eq!(refused.status.code(), Some(2), "{words}");
+    assert!(words.contains("another server") && words.contains("`--data`"), "{words}");
+    process.check_answers();
+    drop(process);
+    Process::start(&place).check_answers();
+}
+
 /// `ingest` failed while a server had the index, although the documents were in; an answer could quote the old text by
 /// the new one's offsets.
 #[test]
