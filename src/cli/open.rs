@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     io::ErrorKind,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Once},
     time::Duration,
 };
 
@@ -97,7 +97,12 @@ impl Deskhand {
         let shared = Models::from_env()?.cache().join("vectors");
         let guard = match &embedder {
             // Beside the models: it follows from them and the examples alone, and every data folder has the same.
-            Some(embedder) => Guard::fit(embedder, Some(&shared)).await?,
+            Some(embedder) => {
+                let bar = Bar::new(&progress, "learning to see danger, once on this machine");
+                let guard = Guard::fit(embedder, Some(&shared), &|done, all| bar.show(done, all)).await?;
+                bar.clear();
+                guard
+            }
             None => Guard::rules_only(),
         };
         let opened = open_index(data, &settings, embedder.as_ref()).await?;
@@ -140,7 +145,7 @@ impl Deskhand {
                 if let Some(why) = why {
                     self.progress.say(&format!("building the index: {why}"));
                 }
-                let bar = Bar::new(&self.progress);
+                let bar = Bar::new(&self.progress, "reading documents");
                 let published = self.press(&|done, all| bar.show(done, all)).rebuild().await?;
                 bar.clear();
                 self.take_over(published).await.map(|_| ())
@@ -154,7 +159,7 @@ impl Deskhand {
     /// Where store, embedder or index fail; the old knowledge stays in service.
     pub async fn publish(&self, documents: Vec<Document>) -> Result<Published> {
         let documents = with_default_cards(documents);
-        let bar = Bar::new(&self.progress);
+        let bar = Bar::new(&self.progress, "reading documents");
         let published = self.press(&|done, all| bar.show(done, all)).replace_all(documents).await?;
         bar.clear();
         self.take_over(published).await
@@ -391,28 +396,37 @@ pub(super) fn make_private(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// How far the embedding of documents is, on stderr.
-struct Bar(ProgressBar);
+/// How far the embedding of many texts is, on stderr: a bar on a terminal, elsewhere a line that says what is done.
+struct Bar {
+    bar: ProgressBar,
+    progress: Progress,
+    what: &'static str,
+    said: Once,
+}
 
 impl Bar {
-    fn new(progress: &Progress) -> Self {
+    fn new(progress: &Progress, what: &'static str) -> Self {
         let bar = ProgressBar::with_draw_target(
             None,
             if progress.shown() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
         );
-        let style = ProgressStyle::with_template("reading documents {wide_bar} {pos}/{len} texts, {eta} left");
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} texts, {eta} left");
         if let Ok(style) = style {
             bar.set_style(style);
         }
-        Bar(bar)
+        bar.set_message(what);
+        Bar { bar, progress: *progress, what, said: Once::new() }
     }
 
     fn show(&self, done: usize, all: usize) {
-        self.0.set_length(all as u64);
-        self.0.set_position(done as u64);
+        if self.bar.is_hidden() {
+            self.said.call_once(|| self.progress.say(&format!("{}: {all} texts", self.what)));
+        }
+        self.bar.set_length(all as u64);
+        self.bar.set_position(done as u64);
     }
 
     fn clear(&self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }

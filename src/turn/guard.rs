@@ -145,6 +145,9 @@ const SETTINGS: &str = include_str!("../../models/judge/guard.json");
 
 const EXAMPLES: &str = include_str!("../../prompts/guard/examples.jsonl");
 
+/// Examples between two reports of how far the fit is.
+const EXAMPLES_AT_A_TIME: usize = 256;
+
 /// The fitted guard.
 #[derive(Debug, Clone)]
 pub struct Guard {
@@ -185,17 +188,22 @@ impl Guard {
         Guard { fitted: None }
     }
 
-    /// Fits the guard on the written examples, or reads the fit kept in `folder` for the same examples and weights.
+    /// Fits the guard on the written examples, or reads the fit kept in `folder` for the same examples and weights. A fit takes a
+    /// minute or two: `told` hears how many examples of how many are read.
     ///
     /// # Errors
     /// Where the embedder fails. A fit that can't be kept is made anew at the next start.
-    pub async fn fit(embedder: &Embedder, folder: Option<&Path>) -> Result<Self> {
+    pub async fn fit(
+        embedder: &Embedder,
+        folder: Option<&Path>,
+        told: &(dyn Fn(usize, usize) + Send + Sync),
+    ) -> Result<Self> {
         let path = folder.map(|folder| folder.join(kept_name(&embedder.abilities().fingerprint)));
         let kept = path.as_ref().and_then(|path| std::fs::read(path).ok());
         if let Some(fitted) = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
             return Ok(Guard { fitted: Some(fitted) });
         }
-        let guard = Guard::fit_on(embedder, examples(EXAMPLES)?).await?;
+        let guard = Guard::fit_on(embedder, examples(EXAMPLES)?, told).await?;
         if let (Some(path), Some(fitted)) = (path, &guard.fitted)
             && let Err(error) = keep(fitted, &path)
         {
@@ -208,9 +216,17 @@ impl Guard {
     ///
     /// # Errors
     /// Where the embedder fails.
-    pub async fn fit_on(embedder: &Embedder, examples: Vec<Example>) -> Result<Self> {
-        let texts = examples.iter().map(|example| example.text.clone()).collect();
-        let vectors = embedder.embed(Side::Query, texts).await?;
+    pub async fn fit_on(
+        embedder: &Embedder,
+        examples: Vec<Example>,
+        told: &(dyn Fn(usize, usize) + Send + Sync),
+    ) -> Result<Self> {
+        let mut vectors = Vec::with_capacity(examples.len());
+        for some in examples.chunks(EXAMPLES_AT_A_TIME) {
+            let texts = some.iter().map(|example| example.text.clone()).collect();
+            vectors.extend(embedder.embed(Side::Query, texts).await?);
+            told(vectors.len(), examples.len());
+        }
         let fitted = tokio::task::spawn_blocking(move || Fitted::on(&examples, &vectors, &THRESHOLDS.fit))
             .await
             .map_err(|_| Error::Stopped("fitting the guard"))?;

@@ -13,7 +13,7 @@ use serde_json::Value;
 #[ignore = "embeds about 9,000 messages with real weights (90 MB, fetched once): two minutes"]
 async fn danger_is_found_and_ordinary_questions_are_left_alone() {
     let embedder = embedder();
-    let guard = Guard::fit(&embedder, None).await.unwrap();
+    let guard = Guard::fit(&embedder, None, &|_, _| ()).await.unwrap();
     let held_out = examples(include_str!("../../prompts/guard/heldout.jsonl")).unwrap();
     let seen = Seen::by(&embedder, &held_out).await;
     let found = seen.classes(&guard);

@@ -111,7 +111,7 @@ pub struct Parts {
 async fn taught(embedder: &Embedder, messages: &[(&str, Class)]) -> Guard {
     let examples = messages.iter().cycle().take(6 * messages.len());
     let examples = examples.map(|(text, class)| Example { text: (*text).to_owned(), class: *class }).collect();
-    Guard::fit_on(embedder, examples).await.unwrap()
+    Guard::fit_on(embedder, examples, &|_, _| ()).await.unwrap()
 }
 
 /// A bot whose folder goes away with it.

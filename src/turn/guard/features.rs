@@ -19,13 +19,15 @@ const LEAST_EXAMPLES: usize = 2;
 /// Turns messages into features; learnt from the examples, and kept with the fit.
 ///
 /// A message becomes `[d + signs + terms]`, of which only what is not 0 is listed: the vector less the examples'
-/// mean at length 1, each sign found at [`Scales::sign`], and all its terms together at length [`Scales::term`].
+/// mean at length 1, each sign found at [`Scales::sign`], and its terms, the rarer the more, together at length [`Scales::term`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Features {
     /// `[d]`: e5 vectors share most of their direction, which is taken away.
     mean: Vec<f32>,
     /// The terms of the examples, sorted; see [`Terms::of`].
     terms: Vec<u32>,
+    /// Inverse document frequency of each term, `ln((1 + n) / (1 + examples with it)) + 1`.
+    rarity: Vec<f32>,
     scales: Scales,
 }
 
@@ -43,9 +45,10 @@ impl Features {
         for (term, _) in texts.iter().flat_map(|text| Terms::of(text)) {
             *seen.entry(term).or_default() += 1;
         }
-        let terms =
-            seen.into_iter().filter(|(_, examples)| *examples >= LEAST_EXAMPLES).map(|(term, _)| term).collect();
-        Features { mean: mean(vectors), terms, scales }
+        let rarity = |examples: usize| ((1 + texts.len()) as f32 / (1 + examples) as f32).ln() + 1.0;
+        let kept = seen.into_iter().filter(|(_, examples)| *examples >= LEAST_EXAMPLES);
+        let (terms, rarity) = kept.map(|(term, examples)| (term, rarity(examples))).unzip();
+        Features { mean: mean(vectors), terms, rarity, scales }
     }
 
     /// How many features there are.
@@ -59,10 +62,11 @@ impl Features {
         let first_sign = self.mean.len() as u32;
         pairs.extend(signs::found(&folded(text)).into_iter().map(|sign| (first_sign + sign, self.scales.sign)));
         let first_term = first_sign + signs::count();
-        let terms = Terms::of(text);
-        let weight = self.scales.term / (terms.len().max(1) as f32).sqrt();
-        let known = terms.iter().filter_map(|(term, _)| self.terms.binary_search(term).ok());
-        pairs.extend(known.map(|at| (first_term + at as u32, weight)));
+        let known: Vec<usize> =
+            Terms::of(text).iter().filter_map(|(term, _)| self.terms.binary_search(term).ok()).collect();
+        let length = known.iter().map(|at| self.rarity[*at].powi(2)).sum::<f32>().sqrt();
+        let weight = |at: usize| self.scales.term * self.rarity[at] / length;
+        pairs.extend(known.iter().map(|at| (first_term + *at as u32, weight(*at))));
         pairs
     }
 }
