@@ -89,8 +89,8 @@ const PIECES: &[(&str, &str)] = &[
     ),
     (
         "{MONEY_EN}",
-        "usd|cny|rmb|cnh|hkd|eur|gbp|jpy|sgd|aud|cad|chf|thb|krw|inr|myr|twd|php|idr|vnd|nzd|aed|brl|mxn|try|\
-         dollars?|bucks?|euros?|pounds?|quid|yuan|renminbi|yen|baht|won|rupees?|ringgits?|dirhams?|pesos?|francs?|liras?|reais|cents?",
+        "usd|cny|rmb|cnh|hkd|eur|gbp|jpy|sgd|aud|cad|chf|thb|krw|inr|myr|twd|php|idr|vnd|nzd|aed|brl|mxn|try|pln|sek|nok|dkk|czk|huf|ngn|zar|kes|sar|pkr|bdt|\
+         dollars?|bucks?|euros?|pounds?|quid|yuan|renminbi|yen|baht|won|rupees?|ringgits?|dirhams?|pesos?|francs?|liras?|reais|zlot(?:y|ych|ys)|kron(?:a|or|er)|forints?|shekels?|riyals?|naira|shillings?|cents?",
     ),
     (
         "{TOKEN}",
@@ -280,7 +280,9 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             a_code,
         ),
         ("error_code", r"(?i){B}([A-Z]{0,4}-?\d{3,5})\s?(?:错误|报错|error|异常)", a_code),
-        ("error_code", r"{B}[A-Z]{1,4}-\d{2,5}{B}", a_code),
+        ("error_code", r"{B}[A-Z]{1,4}-\d{2,5}{B}", |before, value, after| {
+            a_code(before, value, after) && !names_a_number(before) && !after.starts_with('-')
+        }),
         ("error_code", r"{B}E\d{3,5}{B}", always),
         ("error_code", r"{B}(?:4001|4100|4200|4900|4901|4902){B}", a_code),
         ("error_code", r"{B}(?:[A-Z]{3,}_)+[A-Z]{2,}{B}", always),
@@ -346,7 +348,7 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         ),
         (
             "order",
-            r"(?i)(?:订单|提现单?|提币单?|充值单?|交易单?|转账单?|回单|工单|流水|凭证|参考|追踪|运单|快递单?|申诉单?|单据|案件|{B}(?:order|withdrawal|deposit|ticket|case|reference|ref|receipt|invoice|trans(?:action)?|transfer|payment|txn|tracking|claim|report|dispute|complaint))\.?\s?(?:单?编?号码?|{B}(?:id|number|num|nr|no){B}\.?|#)\s?(?:是|为|is|was|:|#|=)*\s?({CODE}){B}",
+            r"(?i)(?:订单|提现单?|提币单?|充值单?|交易单?|转账单?|回单|工单|流水|凭证|参考|追踪|运单|快递单?|申诉单?|单据|案件|文件|机器|终端|设备|{B}(?:order|withdrawal|deposit|ticket|case|reference|ref|receipt|invoice|trans(?:action)?|transfer|payment|txn|tracking|claim|report|dispute|complaint|document|file|machine|terminal))\.?\s?(?:单?编?号码?|{B}(?:id|number|num|nr|no){B}\.?|#)\s?(?:是|为|is|was|:|#|=)*\s?({CODE}){B}",
             |_, value, after| value.len() >= 4 && !counts_money(after),
         ),
         (
@@ -355,7 +357,11 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             |_, value, after| value.len() >= 5 && !counts_money(after) && !goes_on_as_a_number(after),
         ),
         ("order", r"(?i){B}[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}{B}", always),
-        ("order", r"(?i){B}(?:[A-Z]{1,4}[-_]?\d{6,}(?:-\d+)*|[A-Z]{1,4}-\d{4}-?\d{3,}|20\d{6}-\d{3,}){B}", always),
+        (
+            "order",
+            r"(?i){B}(?:[A-Z]{1,4}[-_]?\d{6,}(?:-\d+)*|[A-Z]{1,4}-?\d{4}-?\d{3,}|[A-Z]{2,6}(?:-\d{2,})+-\d{3,}|20\d{6}-\d{3,}){B}",
+            always,
+        ),
         ("order", r"#(\d{4,}){B}", always),
         ("order", r"{B}\d{12,24}{B}", always),
         ("token", r"(?i){B}(?:{TOKEN}|bitcoin|tether){B}|比特币|以太币|泰达币", |_, value, _| {
@@ -435,6 +441,14 @@ fn goes_on_as_a_number(after: &str) -> bool {
 }
 
 /// A code, not an amount, a standard or a count.
+/// Whether a number of something is named in front, such as "machine no": what follows is no error.
+fn names_a_number(before: &str) -> bool {
+    static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(r"(?i)(?:(?-u:\b)(?:no|number|num|nr|ref|id)\.?|(?:单|文件|机器|终端|设备|编)号)\s?[:#]?\s?$")
+    });
+    NUMBER.is_match(before)
+}
+
 fn a_code(before: &str, value: &str, after: &str) -> bool {
     const STANDARDS: &[&str] = &[
         "erc", "trc", "bep", "eip", "bip", "utc", "gmt", "kyc", "covid", "iso", "usdt", "spl", "brc", "sim", "iphone",
