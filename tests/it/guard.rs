@@ -10,7 +10,7 @@ use deskhand::{
 use serde_json::Value;
 
 #[tokio::test]
-#[ignore = "embeds about 9,000 messages with real weights (90 MB, fetched once): two minutes"]
+#[ignore = "embeds about 19,000 messages with real weights (90 MB, fetched once): four minutes"]
 async fn danger_is_found_and_ordinary_questions_are_left_alone() {
     let embedder = embedder();
     let guard = Guard::fit(&embedder, None, &|_, _| ()).await.unwrap();
