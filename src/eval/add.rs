@@ -9,7 +9,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::suite::{Ending, Role, Said};
+use super::suite::{Ending, Role, Said, language};
 use crate::{
     error::{Error, Result},
     store::{self, Message},
@@ -18,7 +18,7 @@ use crate::{
         conversation::read_choice,
         reply::{Outcome, Reply},
     },
-    words::{Lang, is_han},
+    words::Lang,
 };
 
 /// The file of a suite that such questions go into.
@@ -149,10 +149,6 @@ fn said(message: &Message) -> Option<Said> {
         store::Role::System => return None,
     };
     Some(Said { role, text: message.text.as_str().to_owned() })
-}
-
-fn language(text: &str) -> Lang {
-    if text.chars().any(is_han) { Lang::Zh } else { Lang::En }
 }
 
 /// Adds the question to the suite in `folder`: to its file [`FILE`], which `suite.toml` names from then on.

@@ -430,6 +430,11 @@ fn name_of(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
+/// The language of a question that names none.
+pub(super) fn language(question: &str) -> Lang {
+    if question.chars().any(is_han) { Lang::Zh } else { Lang::En }
+}
+
 fn parse(line: &str, place: String) -> Result<Question, String> {
     // The parser takes each line for a file of its own: its `line 1` would mislead.
     let raw: RawQuestion =
@@ -442,8 +447,7 @@ fn parse(line: &str, place: String) -> Result<Question, String> {
     }
     let lang = match &raw.lang {
         Some(lang) => lang.parse::<Lang>().map_err(|cause| cause.to_string())?,
-        None if raw.question.chars().any(is_han) => Lang::Zh,
-        None => Lang::En,
+        None => language(&raw.question),
     };
     let nuggets = raw.nuggets.map(Vec::from).unwrap_or_default();
     Ok(Question {
