@@ -8,9 +8,8 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
     Turn,
-    alarm::Alarm,
     answer::{self, Answered, compose, compose::Composed},
-    asked::Choice,
+    asked::{Choice, From},
     case::{self, CaseInput, Near},
     guard::Finding,
     judge::Verdict,
@@ -21,6 +20,7 @@ use super::{
 };
 use crate::{
     error::{self, Error, Result},
+    safety::Masked,
     words::{Document, Lang},
 };
 
@@ -106,22 +106,38 @@ impl Turn<'_> {
         Ok(Reply { lang: card.lang, ..reply })
     }
 
-    /// A card, and a person. `alarm` is the danger that the case is filed under.
-    pub(super) async fn card_to_person(&mut self, card: &str, code: Code, alarm: Option<&Alarm>) -> Result<Reply> {
-        let answered = answer::verbatim(&self.find_card(card)?, None);
-        let suggested = alarm.and_then(|alarm| self.suggested_for(alarm.situation));
-        let mut reply = self.hand_off(code, Some((Mode::Card, answered))).await?;
-        if let (Some(case), Some(alarm)) = (&mut reply.case, alarm) {
-            case.head(self.asked.message, self.question.text.as_str(), alarm);
+    /// A danger's card, and a person whose case is headed by the words that tell of it.
+    pub(super) async fn danger_card(&mut self, finding: Finding) -> Result<Reply> {
+        let (message, text) = self.told();
+        let Some(alarm) = self.bot.alarm(&text, finding).await else {
+            return self.hand_off(Code::Danger, None).await;
+        };
+        let mut reply = self.card_to_person(alarm.card, Code::Danger).await?;
+        let suggested = self.suggested_for(alarm.situation);
+        if let Some(case) = &mut reply.case {
+            case.head(message, text.as_str(), &alarm);
             case.suggested = suggested;
-            case.tell(card);
+            case.tell(alarm.card);
             case.situate(Some(alarm.situation));
             reply.asks = case.asks(reply.lang);
         }
         Ok(reply)
     }
 
-    fn find_card(&self, situation: &str) -> Result<Arc<Document>> {
+    /// The customer's words that this turn is about, and their place: those before a tap, where there was one.
+    fn told(&self) -> (u32, Masked) {
+        let before = self.asked.history.iter().rev().filter(|_| self.asked.choice.is_some());
+        let told = before.into_iter().find(|past| past.from == From::Customer);
+        told.map_or_else(|| (self.asked.message, self.question.text.clone()), |past| (past.message, past.text.clone()))
+    }
+
+    /// A card, and a person.
+    pub(super) async fn card_to_person(&mut self, card: &str, code: Code) -> Result<Reply> {
+        let answered = answer::verbatim(&self.find_card(card)?, None);
+        self.hand_off(code, Some((Mode::Card, answered))).await
+    }
+
+    pub(super) fn find_card(&self, situation: &str) -> Result<Arc<Document>> {
         card_of(self.shelf.as_deref(), situation, self.question.lang, self.asked.day)
     }
 
@@ -257,9 +273,11 @@ impl Turn<'_> {
 
 /// A situation's card: the product's own, or the one that is compiled in.
 pub(super) fn card_of(shelf: Option<&Shelf>, situation: &str, lang: Lang, day: Date) -> Result<Arc<Document>> {
-    let own = shelf.and_then(|shelf| shelf.document(&format!("card-{situation}"), lang, day));
-    own.or_else(|| phrases::card(situation, lang).cloned().map(Arc::new))
-        .ok_or_else(|| Error::NotFound { what: "card", id: situation.to_owned() })
+    let card = match shelf {
+        Some(shelf) => shelf.document(&format!("card-{situation}"), lang, day),
+        None => phrases::card(situation, lang).cloned().map(Arc::new),
+    };
+    card.ok_or_else(|| Error::NotFound { what: "card", id: situation.to_owned() })
 }
 
 /// Whether a document was written for a situation: its card, or one that is tagged with it.

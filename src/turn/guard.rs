@@ -1,10 +1,12 @@
 //! What needs no document: asks for a person, small talk, account matters, danger, orders in disguise.
 //!
 //! Rules settle what has a fixed wording; a softmax over the question's vector, signs and terms, fitted on the written
-//! examples in `prompts/guard/examples.jsonl`, settles the rest. Danger is looked at first, then a person asked for, then
+//! examples in `prompts/guard/examples.jsonl`, together with a vote of the nearest of them, settles the rest. Danger is looked at first, then a person asked for, then
 //! everything else. The guard never changes the judge's confidence: that is computed for every question.
 
 mod features;
+
+mod neighbours;
 
 mod signs;
 
@@ -17,9 +19,13 @@ use sha2::{Digest, Sha256};
 
 use self::{
     features::{Features, Scales},
+    neighbours::{Neighbours, Vote},
     wordings::{asks_for_a_person, chat},
 };
-use super::logistic::{Softmax, SparseRow};
+use super::{
+    judge::Verdict,
+    logistic::{Softmax, SparseRow},
+};
 use crate::{
     error::{Error, Result},
     model::{Embedder, Side},
@@ -101,6 +107,12 @@ impl Class {
             Class::None | Class::Human | Class::SmallTalk | Class::Account | Class::OffTopic | Class::Injection => None,
         }
     }
+
+    /// The danger that a document is the card of.
+    pub fn of_card(document: &str) -> Option<Class> {
+        let situation = document.strip_prefix("card-")?;
+        Class::ALL.into_iter().find(|class| class.situation() == Some(situation))
+    }
 }
 
 /// A written example.
@@ -112,21 +124,23 @@ pub struct Example {
     pub class: Class,
 }
 
-/// How sure the softmax has to be before its class counts. Shipped in `models/judge/guard.json`, with its figures.
+/// How sure the fit has to be before its class counts. Shipped in `models/judge/guard.json`, with its figures.
 #[derive(Debug, Clone, Deserialize)]
 struct Thresholds {
     danger: f64,
     danger_sure: f64,
+    danger_possible: f64,
     human: f64,
     account: f64,
     small_talk: f64,
     off_topic: f64,
+    off_topic_sure: f64,
     injection: f64,
     fit: Fit,
 }
 
-/// How the softmax is fitted.
-#[derive(Debug, Clone, Deserialize)]
+/// How the examples are learnt from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Fit {
     /// L2 penalty, in examples' worth of doubt.
     decay: f64,
@@ -136,6 +150,8 @@ struct Fit {
     weight_none: f64,
     /// What signs and terms count beside the vector.
     scales: Scales,
+    /// How the nearest examples vote beside the softmax.
+    neighbours: Vote,
 }
 
 static THRESHOLDS: LazyLock<Thresholds> =
@@ -154,11 +170,25 @@ pub struct Guard {
     fitted: Option<Fitted>,
 }
 
-/// What is kept between starts, so that the examples are embedded once.
+/// What is kept between starts, so that the examples are embedded once. Whoever changes what it holds or means gives
+/// [`KIND_OF_FIT`] another name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Fitted {
     features: Features,
     softmax: Softmax,
+    neighbours: Neighbours,
+}
+
+const KIND_OF_FIT: &str = "softmax on vector, signs and rare terms; vote of the neighbours";
+
+/// What the fit makes of a message.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Look {
+    /// What the message is.
+    pub finding: Finding,
+    /// A danger that it may be, where it seems to be nothing else: not sure enough for a card instead of an answer or an offer, enough
+    /// for a card to tap, or for one with the person who takes over anyway.
+    pub suspicion: Option<Finding>,
 }
 
 /// What the guard found, with the number behind it.
@@ -174,6 +204,15 @@ impl Finding {
     /// Whether a rule settled it: nothing outweighs that.
     pub fn is_ruled(&self) -> bool {
         self.probability >= 1.0
+    }
+
+    /// Whether a message off topic is told so. The better the judge thinks of what was found, the surer that has to be.
+    pub fn is_off_topic_to(&self, verdict: Verdict) -> bool {
+        match verdict {
+            Verdict::Answer => false,
+            Verdict::Offer => self.probability >= THRESHOLDS.off_topic_sure,
+            Verdict::HandOff(_) => true,
+        }
     }
 
     /// Whether the danger is so plain that its card is sent even where a document would answer.
@@ -240,13 +279,13 @@ impl Guard {
             return sure(Class::LeakedKey);
         }
         let plain = text.as_str();
-        if chat(plain).is_some() {
-            return sure(Class::SmallTalk);
-        }
         if asks_for_a_person(plain) {
             return sure(Class::Human);
         }
-        if injection::looks_like_orders(plain) {
+        if chat(plain).is_some() {
+            return sure(Class::SmallTalk);
+        }
+        if injection::looks_like_orders(plain) || injection::hides_text(plain) {
             return sure(Class::Injection);
         }
         None
@@ -257,18 +296,22 @@ impl Guard {
         text.redactions().iter().any(|(kind, _)| matches!(*kind, "seed phrase" | "private key"))
     }
 
-    /// What the softmax says of a question, given its vector, `[d]`, unit length, and its words.
-    pub fn classify(&self, vector: &[f32], text: &str) -> Finding {
+    /// What the fit says of a question, given its vector, `[d]`, unit length, and its words.
+    pub fn look(&self, vector: &[f32], text: &str) -> Look {
         let Some(fitted) = &self.fitted else {
-            return Finding { class: Class::None, probability: 0.0 };
+            return Look { finding: Finding { class: Class::None, probability: 0.0 }, suspicion: None };
         };
-        decide(&fitted.softmax.probabilities_sparse(&fitted.features.of(vector, text)))
+        decide(&fitted.probabilities(vector, text))
     }
 
-    /// How sure the softmax is of any danger, in [0, 1]: what [`Guard::classify`] holds against its threshold. For measuring.
+    /// The same without what is only suspected.
+    pub fn classify(&self, vector: &[f32], text: &str) -> Finding {
+        self.look(vector, text).finding
+    }
+
+    /// How sure the fit is of any danger, in [0, 1]: what [`Guard::classify`] holds against its threshold. For measuring.
     pub fn danger(&self, vector: &[f32], text: &str) -> f64 {
-        let fitted = self.fitted.as_ref();
-        fitted.map_or(0.0, |fitted| danger(&fitted.softmax.probabilities_sparse(&fitted.features.of(vector, text))))
+        self.fitted.as_ref().map_or(0.0, |fitted| danger(&fitted.probabilities(vector, text)))
     }
 }
 
@@ -276,15 +319,29 @@ impl Fitted {
     fn on(examples: &[Example], vectors: &[Vec<f32>], fit: &Fit) -> Self {
         let texts: Vec<&str> = examples.iter().map(|example| example.text.as_str()).collect();
         let features = Features::learn(vectors, &texts, fit.scales);
-        let rows: Vec<SparseRow> = (examples.iter().zip(vectors))
-            .map(|(example, vector)| SparseRow {
-                features: features.of(vector, &example.text),
+        let centred: Vec<Vec<f32>> = vectors.iter().map(|vector| features.centred(vector)).collect();
+        let rows: Vec<SparseRow> = (examples.iter().zip(&centred))
+            .map(|(example, centred)| SparseRow {
+                features: features.of(centred, &example.text),
                 class: example.class as usize,
                 weight: if example.class == Class::None { fit.weight_none } else { 1.0 },
             })
             .collect();
         let softmax = Softmax::fit_sparse(&rows, features.count(), Class::ALL.len(), fit.decay, fit.steps);
-        Fitted { features, softmax }
+        let classes = examples.iter().map(|example| example.class as u8).collect();
+        Fitted { features, softmax, neighbours: Neighbours::of(&centred, classes, fit.neighbours) }
+    }
+
+    /// Each class's probability, in the order of [`Class::ALL`].
+    fn probabilities(&self, vector: &[f32], text: &str) -> Vec<f64> {
+        let centred = self.features.centred(vector);
+        let mut probabilities = self.softmax.probabilities_sparse(&self.features.of(&centred, text));
+        let share = self.neighbours.share();
+        let votes = self.neighbours.votes(&centred, probabilities.len());
+        for (probability, vote) in probabilities.iter_mut().zip(votes) {
+            *probability += share * (vote - *probability);
+        }
+        probabilities
     }
 }
 
@@ -301,22 +358,23 @@ fn keep(fitted: &Fitted, path: &Path) -> std::io::Result<()> {
 /// The file of a fit: named after all that it follows from.
 fn kept_name(fingerprint: &str) -> String {
     let mut hash = Sha256::new();
-    for part in [EXAMPLES, signs::FILE, SETTINGS, fingerprint] {
+    let settings = serde_json::to_string(&THRESHOLDS.fit).unwrap_or_default();
+    for part in [KIND_OF_FIT, EXAMPLES, signs::FILE, &settings, fingerprint] {
         hash.update(part);
     }
     format!("guard-{}.json", hex::encode(&hash.finalize()[..6]))
 }
 
-/// The class that counts, given each class's probability in the order of [`Class::ALL`].
-fn decide(probabilities: &[f64]) -> Finding {
+/// What counts, given each class's probability in the order of [`Class::ALL`].
+fn decide(probabilities: &[f64]) -> Look {
     let of = |class: Class| probabilities[class as usize];
-    let best = |classes: &mut dyn Iterator<Item = Class>| {
-        classes.max_by(|a, b| of(*a).total_cmp(&of(*b))).unwrap_or(Class::None)
-    };
+    let settled = |class| Look { finding: Finding { class, probability: of(class) }, suspicion: None };
     let danger = danger(probabilities);
+    let dangers = Class::ALL.into_iter().filter(|class| class.situation().is_some());
+    let likeliest = dangers.max_by(|a, b| of(*a).total_cmp(&of(*b))).unwrap_or(Class::None);
+    let finding = Finding { class: likeliest, probability: danger };
     if danger >= THRESHOLDS.danger {
-        let class = best(&mut Class::ALL.into_iter().filter(|class| class.situation().is_some()));
-        return Finding { class, probability: danger };
+        return Look { finding, suspicion: None };
     }
     for (class, least) in [
         (Class::Human, THRESHOLDS.human),
@@ -326,10 +384,10 @@ fn decide(probabilities: &[f64]) -> Finding {
         (Class::OffTopic, THRESHOLDS.off_topic),
     ] {
         if of(class) >= least {
-            return Finding { class, probability: of(class) };
+            return settled(class);
         }
     }
-    Finding { class: Class::None, probability: of(Class::None) }
+    Look { suspicion: (danger >= THRESHOLDS.danger_possible).then_some(finding), ..settled(Class::None) }
 }
 
 /// All dangers together, given each class's probability in the order of [`Class::ALL`].
@@ -370,6 +428,18 @@ mod tests {
         let mut probabilities = [0.0; 16];
         probabilities[Class::Theft as usize] = THRESHOLDS.danger * 0.6;
         probabilities[Class::Scam as usize] = THRESHOLDS.danger * 0.5;
-        assert_eq!(decide(&probabilities).class, Class::Theft);
+        assert_eq!(decide(&probabilities).finding.class, Class::Theft);
+    }
+
+    #[test]
+    fn what_may_be_a_danger_and_is_nothing_else_is_suspected() {
+        let mut probabilities = [0.0; 16];
+        probabilities[Class::Theft as usize] = (THRESHOLDS.danger + THRESHOLDS.danger_possible) / 2.0;
+        let look = decide(&probabilities);
+        assert_eq!(look.finding.class, Class::None);
+        assert_eq!(look.suspicion.map(|suspicion| suspicion.class), Some(Class::Theft));
+        probabilities[Class::Human as usize] = THRESHOLDS.human;
+        let look = decide(&probabilities);
+        assert_eq!((look.finding.class, look.suspicion), (Class::Human, None));
     }
 }

@@ -61,7 +61,7 @@ pub use self::policy::Policy;
 use self::{
     asked::{Asked, Choice, From},
     guard::{
-        Class, Finding, Guard,
+        Class, Finding, Guard, Look,
         wordings::{self, Chat},
     },
     judge::Verdict,
@@ -225,6 +225,8 @@ struct Turn<'a> {
     retrieved: Retrieved,
     confidence: f64,
     features: BTreeMap<String, f64>,
+    /// A danger that the message may tell of: see [`Look::suspicion`].
+    suspicion: Option<Finding>,
     steps: Vec<Step>,
     started: Instant,
     listener: Option<UnboundedSender<Sentence>>,
@@ -242,6 +244,7 @@ impl<'a> Turn<'a> {
             retrieved: Retrieved::default(),
             confidence: 0.0,
             features: BTreeMap::new(),
+            suspicion: None,
             steps: Vec::new(),
             started: Instant::now(),
             listener,
@@ -274,7 +277,9 @@ impl<'a> Turn<'a> {
         let judged = shelf.judge.judge(&self.retrieved.features, self.question.lang);
         self.confidence = judged.confidence;
         self.features = judged.explanation;
-        let seen = own.as_deref().map(|vector| self.bot.guard.classify(vector, self.question.text.as_str()));
+        let look = own.as_deref().map(|vector| self.bot.guard.look(vector, self.question.text.as_str()));
+        let seen = look.map(|Look { finding, .. }| finding);
+        self.suspicion = look.and_then(|look| look.suspicion);
         let finding = match ruled {
             // Who asks for a person and is plainly in danger gets both: the card's first steps, and the person.
             Some(rule) if rule.class == Class::Human => seen.filter(Finding::outweighs_an_answer).or(ruled),
@@ -311,9 +316,14 @@ impl<'a> Turn<'a> {
             }
             Verdict::Offer => {
                 let reply = self.offer().await?;
-                self.with_other_questions(reply, &shelf).await
+                let reply = self.with_other_questions(reply, &shelf).await?;
+                Ok(self.with_suspected_card(reply))
             }
-            Verdict::HandOff(code) => self.hand_off(code, None).await,
+            Verdict::HandOff(code) => match self.suspicion.take() {
+                // A person comes anyway: the first steps, if it is what it may be, do not wait for one.
+                Some(suspicion) => self.danger_card(suspicion).await,
+                None => self.hand_off(code, None).await,
+            },
         }
     }
 
@@ -399,11 +409,27 @@ impl<'a> Turn<'a> {
             None => Ok(None),
             Some(Choice::Person) => self.hand_off(Code::Asked, None).await.map(Some),
             Some(Choice::NoneOfThese) => self.hand_off(Code::LowConfidence, None).await.map(Some),
-            Some(Choice::Document(id)) => match shelf.document(&id, self.question.lang, self.asked.day) {
-                Some(document) => Ok(Some(self.quote(&document))),
-                None => self.hand_off(Code::NoKnowledge, None).await.map(Some),
-            },
+            Some(Choice::Document(id)) => {
+                if let Some(class) = Class::of_card(&id) {
+                    return self.danger_card(Finding { class, probability: 1.0 }).await.map(Some);
+                }
+                match shelf.document(&id, self.question.lang, self.asked.day) {
+                    Some(document) => Ok(Some(self.quote(&document))),
+                    None => self.hand_off(Code::NoKnowledge, None).await.map(Some),
+                }
+            }
         }
+    }
+
+    /// An offer with the card of the danger that the message may tell of as the first to tap.
+    fn with_suspected_card(&self, mut reply: Reply) -> Reply {
+        let situation = self.suspicion.and_then(|suspicion| suspicion.class.situation());
+        if let Some(card) = situation.and_then(|situation| self.find_card(situation).ok()) {
+            // One more than usual: what it may be besides does not cost the question its place.
+            reply.offers.retain(|offer| offer.document != card.id);
+            reply.offers.insert(0, Offer { document: card.id.clone(), title: card.title.as_str().to_owned() });
+        }
+        reply
     }
 
     /// What the guard settles, given what the judge would do.
@@ -413,10 +439,8 @@ impl<'a> Turn<'a> {
             weak_danger && verdict == Verdict::Answer
         };
         let finding = finding.filter(|finding| !yields(finding));
-        if let Some(finding) = finding
-            && let Some(alarm) = self.bot.alarm(&self.question.text, finding).await
-        {
-            return self.card_to_person(alarm.card, Code::Danger, Some(&alarm)).await.map(Some);
+        if let Some(finding) = finding.filter(|finding| finding.class.situation().is_some()) {
+            return self.danger_card(finding).await.map(Some);
         }
         let reply = match finding.map_or(Class::None, |finding| finding.class) {
             Class::Human => self.hand_off(Code::Asked, None).await?,
@@ -427,9 +451,11 @@ impl<'a> Turn<'a> {
                 let chat = wordings::chat(self.question.text.as_str()).unwrap_or(Chat::Greeting);
                 self.card(chat.card(), Code::SmallTalk)?
             }
-            Class::OffTopic if verdict != Verdict::Answer => self.card("off_topic", Code::OffTopic)?,
+            Class::OffTopic if finding.is_some_and(|finding| finding.is_off_topic_to(verdict)) => {
+                self.card("off_topic", Code::OffTopic)?
+            }
             _ => match self.question.spoken {
-                Spoken::Other => self.card_to_person("no_language", Code::NoLanguage, None).await?,
+                Spoken::Other => self.card_to_person("no_language", Code::NoLanguage).await?,
                 Spoken::NoWords if verdict != Verdict::Answer => self.card("small_talk", Code::SmallTalk)?,
                 _ => return Ok(None),
             },

@@ -10,7 +10,7 @@ use deskhand::{
 use serde_json::Value;
 
 #[tokio::test]
-#[ignore = "embeds about 19,000 messages with real weights (90 MB, fetched once): four minutes"]
+#[ignore = "embeds about 23,500 messages with real weights (90 MB, fetched once): five minutes"]
 async fn danger_is_found_and_ordinary_questions_are_left_alone() {
     let embedder = embedder();
     let guard = Guard::fit(&embedder, None, &|_, _| ()).await.unwrap();
@@ -25,6 +25,15 @@ async fn danger_is_found_and_ordinary_questions_are_left_alone() {
     let ordinary = |of: &(&Example, &Class)| of.0.class == Class::None;
     let false_cards = share(held_out.iter().zip(&found).filter(ordinary), |(_, found)| found.situation().is_some());
     println!("held out: danger found {recall:.3}, as the right one {exact:.3}, false cards {false_cards:.3}");
+    let told = |class: Class| {
+        let of_it = held_out.iter().zip(&found).filter(|(example, _)| example.class == class);
+        share(of_it, |(_, found)| **found == class)
+    };
+    for (class, least) in
+        [(Class::Human, 0.88), (Class::OffTopic, 0.8), (Class::Injection, 0.82), (Class::SmallTalk, 0.85)]
+    {
+        assert!(told(class) >= least, "{class:?}: {}", told(class));
+    }
 
     let questions = ordinary_questions();
     let asked = Seen::by(&embedder, &questions).await;
@@ -39,7 +48,7 @@ async fn danger_is_found_and_ordinary_questions_are_left_alone() {
         found.len()
     );
     // Below what samples gave; the curve and where it was measured stand in models/judge/guard.json.
-    assert!(recall >= 0.88, "danger found: {recall}");
+    assert!(recall >= 0.93, "danger found: {recall}");
     assert!(false_cards <= 0.02, "false cards: {false_cards}");
     assert!(suite_cards <= 0.11, "false cards on the suite: {suite_cards}");
     assert!(suite_account <= 0.04, "account on the suite: {suite_account}");
@@ -94,7 +103,7 @@ fn print_curve(guard: &Guard, held_out: &Seen<'_>, questions: &Seen<'_>) {
     let dangers = held_out.danger(guard, |class| class.situation().is_some());
     let ordinary = held_out.danger(guard, |class| class == Class::None);
     let asked = questions.danger(guard, |_| true);
-    for least in [0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6] {
+    for least in [0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.55, 0.6] {
         let from = |sure: &[f64]| share(sure.iter(), |sure| **sure >= least);
         println!(
             "danger from {least}: found {:.3}, false cards {:.3}, on the suite {:.3}",

@@ -42,6 +42,8 @@ mod suite;
 
 mod support;
 
+mod suspected;
+
 mod tidy;
 
 mod tone;

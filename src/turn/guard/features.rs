@@ -56,9 +56,14 @@ impl Features {
         self.mean.len() + signs::count() as usize + self.terms.len()
     }
 
-    /// The features of a message, those that are not 0, given its vector `[d]` and its text.
-    pub(super) fn of(&self, vector: &[f32], text: &str) -> Vec<Pair> {
-        let mut pairs: Vec<Pair> = (0..).zip(centre(vector, &self.mean)).collect();
+    /// A vector `[d]` less the examples' mean, at length 1.
+    pub(super) fn centred(&self, vector: &[f32]) -> Vec<f32> {
+        unit(vector.iter().zip(&self.mean).map(|(x, m)| x - m).collect())
+    }
+
+    /// The features of a message, those that are not 0, given its centred vector `[d]` and its text.
+    pub(super) fn of(&self, centred: &[f32], text: &str) -> Vec<Pair> {
+        let mut pairs: Vec<Pair> = (0..).zip(centred.iter().copied()).collect();
         let first_sign = self.mean.len() as u32;
         pairs.extend(signs::found(&folded(text)).into_iter().map(|sign| (first_sign + sign, self.scales.sign)));
         let first_term = first_sign + signs::count();
@@ -69,11 +74,6 @@ impl Features {
         pairs.extend(known.iter().map(|at| (first_term + *at as u32, weight(*at))));
         pairs
     }
-}
-
-/// The vector less the mean, at length 1.
-fn centre(vector: &[f32], mean: &[f32]) -> Vec<f32> {
-    unit(vector.iter().zip(mean).map(|(x, m)| x - m).collect())
 }
 
 #[cfg(test)]
@@ -88,10 +88,10 @@ mod tests {
 
     #[test]
     fn a_vector_is_centred_and_has_length_one() {
-        let pairs = learnt().of(&[1.0, 0.0], "");
-        let length: f32 = pairs.iter().map(|(_, x)| x * x).sum();
-        assert!((length - 1.0).abs() < 1e-5, "{pairs:?}");
-        assert!(pairs[0].1 > 0.0 && pairs[1].1 < 0.0, "{pairs:?}");
+        let centred = learnt().centred(&[1.0, 0.0]);
+        let length: f32 = centred.iter().map(|x| x * x).sum();
+        assert!((length - 1.0).abs() < 1e-5, "{centred:?}");
+        assert!(centred[0] > 0.0 && centred[1] < 0.0, "{centred:?}");
     }
 
     #[test]

@@ -90,7 +90,10 @@ pub(super) fn asks_for_a_person(text: &str) -> bool {
             r"(跟|和|同|与).{0,4}(真人|活人|人工|客服).{0,4}(说|說|聊|讲|講|沟通|溝通|谈|談)",
             r"(不要|不想|别|別).{0,6}(机器人|機器人)",
             r"(?i)^\W*(zhuan|zhao|yao)?\s?ren\s?gong\W*$",
-            r"(?i)\b(talk|speak|chat|connect|transfer|put|get|pass|hand|switch|escalate)\b.{0,30}\b(human|person|agent|representative|rep|operator|someone real|real (one|person)|staff|supervisor|manager|advisor|adviser)\b",
+            // Once it is a greeting.
+            r"^\W*((有人|有没有人|有沒有人)(在)?(吗|嗎|么|嘛)?\W*){2,}$",
+            r"(?i)^\W*((is |hello )?any ?(one|body)( (at all|there|here|home))*\W*){2,}$",
+            r"(?i)\b(talk|speak|chat|connect|transfer|put|pass|hand|switch|escalate|get (me|us|through|hold))\b.{0,30}\b(human|person|agent|representative|rep|operator|someone real|real (one|person)|staff|supervisor|manager|advisor|adviser)\b",
             r"(?i)^\W*(a\s+)?(real\s+|live\s+)?(human|agent|representative|operator|person|rep)(\s+(now|please|pls|plz))?\W*$",
             r"(?i)\b(human|live|real)\s+(agent|support|person|being|operator|rep(resentative)?)\b.{0,12}(please|pls|plz|now|asap|!|$)",
             r"(?i)\b(want|need|give me|get me)\b.{0,16}\b(a |an |the )?(real |live |actual )?(human|person|agent|representative|operator)\b",
@@ -273,6 +276,8 @@ mod tests {
             "let me speak with someone, connect me to an agent",
             "get me a human now",
             "别给我机器人",
+            "有人吗有人吗",
+            "anyone there? anyone??",
             "麻烦尽快给我回个电话",
             "打电话给我，我在家",
             "可以约个视频沟通吗",
@@ -296,6 +301,7 @@ mod tests {
             "打电话没人接",
             "视频认证要多久",
             "they call me every day and ask for a code",
+            "will the paper get wet, im a careful person",
             "someone called me about my account",
             "do you call me before a big transfer",
         ] {
