@@ -33,9 +33,9 @@ const LIMIT_SPACED: f32 = 2.0;
 const LIMIT_CHECKSUM: f32 = 6.0;
 const LIMIT_CHECKSUM_TALK: f32 = 1.0;
 /// The same where the window is set apart: in one piece, also with talk of seed phrases near, in groups of one size.
-const LIMIT_SET_APART: f32 = 1.5;
-const LIMIT_SET_APART_TALK: f32 = -2.0;
-const LIMIT_IN_GROUPS: f32 = 0.0;
+const LIMIT_SET_APART: f32 = -2.5;
+const LIMIT_SET_APART_TALK: f32 = -5.0;
+const LIMIT_IN_GROUPS: f32 = -4.0;
 /// What numbers are followed by.
 const MEASURES: &str =
     "元张張个個天年月日号號时時分秒块塊次点點笔筆条條位名万萬亿億千百度折倍层層版种種款字词詞步到至和及或周岁岁英美";
@@ -292,12 +292,18 @@ fn set_apart(stretch: &[Here], is_talk_near: &impl Fn(&Range<usize>) -> bool) ->
         pieces.push(at..at + piece.len());
         at += piece.len();
     }
-    let ends = |range: Range<usize>| {
-        let all = range.len();
-        let lengths = [12, 15, 18, 21, 24].into_iter().filter(move |length| *length <= all);
-        lengths.flat_map(move |length| [range.start..range.start + length, range.end - length..range.end])
+    // Groups of the same size may stand before and behind the phrase's: it begins with one of them, or ends with the last.
+    let windows = |range: Range<usize>| {
+        let starts: Vec<usize> = pieces.iter().map(|piece| piece.start).filter(|start| range.contains(start)).collect();
+        let (size, end) = (range.len(), range.end);
+        let lengths = [12, 15, 18, 21, 24].into_iter().filter(move |length| *length <= size);
+        lengths.flat_map(move |length| {
+            let last = end - length;
+            let from_a_group = starts.clone().into_iter().filter(move |start| *start < last);
+            from_a_group.chain([last]).map(move |start| start..start + length)
+        })
     };
-    let in_groups = columns(&pieces).into_iter().flat_map(ends).map(|range| (LIMIT_IN_GROUPS, range));
+    let in_groups = columns(&pieces).into_iter().flat_map(windows).map(|range| (LIMIT_IN_GROUPS, range));
     let in_one = pieces.iter().map(|piece| (LIMIT_SET_APART, piece.clone()));
     let oddness = |range: &Range<usize>| stretch[range.clone()].iter().map(|here| here.oddness).sum::<f32>();
     let may_be_one = |(limit, range): &(f32, Range<usize>)| {
@@ -381,8 +387,12 @@ mod tests {
 
     #[test]
     fn a_phrase_in_columns_goes_however_common_its_characters_are() {
-        for text in ["賞大 著稿 削結 軍擲 使色 梁條 豪無 波", "屬夾 遵飽 趕陳 情存 閱下 方建\n谢谢"]
-        {
+        for text in [
+            "賞大 著稿 削結 軍擲 使色 梁條 豪無 波",
+            "屬夾 遵飽 趕陳 情存 閱下 方建\n谢谢",
+            "客服你好，特等支近 竟閉擋袋 漿結論錯，余额为零",
+            "饼患横仗学现从教只固有事",
+        ] {
             assert!(mask(&format!("看 {text}")).as_str().contains("[seed phrase 1]"), "{text}");
         }
     }

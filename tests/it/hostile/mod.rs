@@ -116,14 +116,14 @@ fn hostile_messages_leak_nothing() {
     assert_eq!(table("mutation", &mutations(), 20_000, masked_leak), 0);
 }
 
-/// Common Chinese characters without a word about phrases near them can be prose by chance, also with a right checksum: a
-/// few in a million pass, since what would stop them masks ordinary questions.
+/// With this seed nothing passes; with others up to two in a million do: common words or characters that could be prose by
+/// chance, since what would stop them masks ordinary questions.
 #[test]
 #[ignore = "slow: DESKHAND_MESSAGES (one million) messages, minutes"]
 fn a_million_hostile_messages_leak_next_to_nothing() {
     let messages = wanted_messages(1_000_000);
     let leaks = table("mutation", &mutations(), messages, masked_leak);
-    assert!(leaks <= messages.div_ceil(100_000), "{leaks} leaks");
+    assert!(leaks <= messages.div_ceil(500_000), "{leaks} leaks");
 }
 
 /// A leak finder that finds nothing would prove anything.
