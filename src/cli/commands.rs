@@ -22,7 +22,7 @@ use crate::{
     http,
     model::{files::Models, progress::Progress},
     store::Store,
-    turn::reply::Reply,
+    turn::{Bot, reply::Reply},
 };
 
 pub(super) async fn run(command: Command, data: PathBuf, settings: Settings) -> Result<ExitCode> {
@@ -88,16 +88,12 @@ async fn ask(
         None => deskhand.bot.start("cli", None, None).await?.id,
     };
     let accepted = deskhand.bot.say(id, &question, None, None).await?;
-    let Some(turn) = accepted.turn else {
-        say!("A person has this conversation; your message was added to it.");
-        return Ok(ExitCode::SUCCESS);
-    };
     let mut out = std::io::stdout();
     let aloud = !json && out.is_terminal();
-    let (reply, printed) = if aloud {
-        print_while_it_runs(&deskhand.store, id, accepted.message, turn, &mut out).await?
-    } else {
-        (ended(turn.await)?, String::new())
+    let (reply, printed) = match accepted.turn {
+        Some(turn) if aloud => print_while_it_runs(&deskhand.store, id, accepted.message, turn, &mut out).await?,
+        Some(turn) => (ended(turn.await)?, String::new()),
+        None => (with_person(&deskhand.bot, id, accepted.heard).await?, String::new()),
     };
     if json {
         say!("{}", serde_json::to_string(&reply).map_err(Error::outside("writing the reply"))?);
@@ -106,6 +102,21 @@ async fn ask(
     }
     deskhand.close().await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a customer is told whose conversation a person has: what the bot says to the message, or where it went.
+async fn with_person(bot: &Bot, conversation: Uuid, heard: Option<JoinHandle<Option<Reply>>>) -> Result<Reply> {
+    let said = match heard {
+        Some(heard) => heard.await.map_err(|_| Error::Stopped("reading the message"))?,
+        None => None,
+    };
+    match said {
+        Some(reply) => Ok(reply),
+        None => {
+            let conversation = bot.store().conversation(conversation).await?;
+            bot.added_to_case(&conversation).await?.ok_or(Error::Stopped("the case, which was closed meanwhile"))
+        }
+    }
 }
 
 fn ended(turn: std::result::Result<Option<Reply>, JoinError>) -> Result<Reply> {

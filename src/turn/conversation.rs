@@ -63,6 +63,9 @@ pub struct Accepted {
     /// The turn that answers it; `None` when no turn runs. Dropping it does not stop the turn. It yields `None` when a
     /// later message overtook it.
     pub turn: Option<JoinHandle<Option<Reply>>>,
+    /// Where a person has the conversation: the look for danger and facts in the message. It yields what the bot says to it, `None`
+    /// where that is nothing.
+    pub heard: Option<JoinHandle<Option<Reply>>>,
 }
 
 /// The turns under way, at most one per conversation.
@@ -153,16 +156,13 @@ impl Bot {
         let wording = Wording { said: told, replaced: told_again, rewrite: remask::rewrite, heard };
         let added = self.store.add_incoming(NewIncoming { conversation, said, details, key }, wording).await?;
         let (message, repeated) = (added.message.seq, added.repeated);
-        let turn = match slot {
-            Some(slot) if !repeated => Some(self.begin(conversation, Some(slot))),
-            None if !repeated => {
-                // Not refused when all slots are full, and not counted as a turn.
-                self.begin(conversation, None);
-                None
-            }
-            _ => None,
+        let (turn, heard) = match slot {
+            _ if repeated => (None, None),
+            Some(slot) => (Some(self.begin(conversation, Some(slot))), None),
+            // Not refused when all slots are full, and not counted as a turn.
+            None => (None, Some(self.begin(conversation, None))),
         };
-        Ok(Accepted { message, repeated, turn })
+        Ok(Accepted { message, repeated, turn, heard })
     }
 
     /// Begins the turns that a killed process left open, and looks at the messages to people that it had not looked at.

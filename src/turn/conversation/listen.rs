@@ -7,7 +7,7 @@
 //! No turn, no search and no model that writes: nobody but a person answers here. Which messages were looked at stands in the
 //! case, and what is found is written in the same commit: a process that is killed in between looks again at its next start.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::{Timestamp, Zoned};
 use serde::Deserialize;
@@ -31,7 +31,7 @@ use crate::{
         },
         phrases::phrase,
         question::Question,
-        reply::{Mode, Outcome, Reason, Reply},
+        reply::{Code, Mode, Outcome, Reason, Reply},
     },
     words::{Document, Lang},
 };
@@ -53,6 +53,19 @@ impl Bot {
             }
         }
         Ok(last)
+    }
+
+    /// Where a message went that a person has and the bot says nothing to; `None` where no case is open.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn added_to_case(&self, conversation: &Conversation) -> Result<Option<Reply>> {
+        let Some(ticket) = self.store.open_ticket(conversation.id).await? else { return Ok(None) };
+        let lang = conversation.lang.unwrap_or(Lang::En);
+        let number = ticket.number.to_string();
+        let code = Case::deserialize(&ticket.case).map_or(Code::Asked, |case| case.code);
+        let text = receipt(lang, "receipt", &number);
+        Ok(Some(with_person(conversation.id, lang, &number, code, text)))
     }
 
     /// Conversations of open cases with messages that nobody has looked at: a killed process left them.
@@ -205,19 +218,12 @@ impl Added {
         let certain = self.alarm.iter().map(|alarm| (format!("guard_{}", alarm.situation), alarm.probability));
         let (code, features) = (case.code, certain.collect());
         let mut reply = Reply {
-            outcome: Outcome::Handoff,
             mode,
-            text,
-            lang: self.lang,
-            confidence: 0.0,
             citations,
-            offers: Vec::new(),
             asks,
             case: mode.is_some().then(|| case.clone()),
-            ticket: Some(self.number.clone()),
-            conversation: self.conversation.to_string(),
-            steps: Vec::new(),
             reason: Reason { code, text: why(self.lang, code, 0.0, &features), features },
+            ..with_person(self.conversation, self.lang, &self.number, code, text)
         };
         if contact {
             bot.add_contact_note(&mut reply);
@@ -229,7 +235,30 @@ impl Added {
     }
 
     fn receipt(&self, key: &str) -> String {
-        phrase(self.lang, key).replace("{ticket}", &self.number)
+        receipt(self.lang, key, &self.number)
+    }
+}
+
+fn receipt(lang: Lang, key: &str, number: &str) -> String {
+    phrase(lang, key).replace("{ticket}", number)
+}
+
+/// What is said to a message that a person will answer.
+fn with_person(conversation: Uuid, lang: Lang, number: &str, code: Code, text: String) -> Reply {
+    Reply {
+        outcome: Outcome::Handoff,
+        mode: None,
+        text,
+        lang,
+        confidence: 0.0,
+        citations: Vec::new(),
+        offers: Vec::new(),
+        asks: Vec::new(),
+        case: None,
+        ticket: Some(number.to_owned()),
+        conversation: conversation.to_string(),
+        steps: Vec::new(),
+        reason: Reason { code, text: why(lang, code, 0.0, &BTreeMap::new()), features: BTreeMap::new() },
     }
 }
 

@@ -26,6 +26,24 @@ fn ask_answers_beside_a_running_server() {
     process.check_answers();
 }
 
+#[test]
+fn ask_tells_where_a_message_went_that_a_person_has() {
+    let place = Place::new();
+    let ask = |arguments: &[&str]| -> Value {
+        let asked = run(&place.data, &[&["ask", "--json"], arguments].concat(), &[]);
+        assert!(asked.status.success(), "{}", said(&asked));
+        serde_json::from_slice(&asked.stdout).unwrap()
+    };
+    let handed_over = ask(&["转人工"]);
+    let conversation = handed_over["conversation"].as_str().unwrap();
+    // The first thing added gets its receipt as a message, the next ones only here.
+    for text in ["是昨天的提现", "金额是 500 元"] {
+        let added = ask(&["--conversation", conversation, text]);
+        assert_eq!((&added["outcome"], &added["ticket"]), (&json!("handoff"), &handed_over["ticket"]), "{added}");
+        assert!(added["text"].as_str().unwrap().contains(handed_over["ticket"].as_str().unwrap()), "{added}");
+    }
+}
+
 /// An agent's page that is open at one server would hear nothing of what a customer says at the other.
 #[test]
 fn a_second_server_on_the_same_folder_is_refused_and_a_killed_one_leaves_no_lock() {
