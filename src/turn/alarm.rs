@@ -31,11 +31,9 @@ impl Bot {
         let clauses = grouped(case::clauses(text.as_str()));
         let findings = self.look_at(text, &clauses).await;
         let has_secret = Guard::has_secret(text);
-        let despair = |finding: &&Finding| finding.class == Class::SelfHarm && finding.outweighs_an_answer();
-        let situation = match findings.iter().find(despair).and_then(|finding| finding.class.situation()) {
-            Some(despair) => despair,
-            None => found,
-        };
+        let despair =
+            findings.iter().find(|finding| finding.is_despair()).and_then(|finding| finding.class.situation());
+        let situation = despair.unwrap_or(found);
         // Whoever does not want to live is not told first how to move coins.
         let for_secret = has_secret && Class::SelfHarm.situation() != Some(situation);
         let span = if for_secret {

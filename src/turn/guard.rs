@@ -130,6 +130,7 @@ struct Thresholds {
     danger: f64,
     danger_sure: f64,
     danger_possible: f64,
+    despair: f64,
     human: f64,
     account: f64,
     small_talk: f64,
@@ -204,6 +205,11 @@ impl Finding {
     /// Whether a rule settled it: nothing outweighs that.
     pub fn is_ruled(&self) -> bool {
         self.probability >= 1.0
+    }
+
+    /// Whether this is despair so plain that it comes before any other danger.
+    pub fn is_despair(&self) -> bool {
+        self.class == Class::SelfHarm && self.probability >= THRESHOLDS.despair
     }
 
     /// Whether a message off topic is told so. The better the judge thinks of what was found, the surer that has to be.
