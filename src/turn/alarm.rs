@@ -3,7 +3,7 @@
 
 use super::{
     Bot, case,
-    guard::{Class, Finding, Guard},
+    guard::{Class, Finding, Guard, Look},
 };
 use crate::{error, model::Side, safety::Masked, words::Span};
 
@@ -29,10 +29,10 @@ impl Bot {
     pub(super) async fn alarm(&self, text: &Masked, finding: Finding) -> Option<Alarm> {
         let found = finding.class.situation()?;
         let clauses = grouped(case::clauses(text.as_str()));
-        let findings = self.look_at(text, &clauses).await;
+        let looks = self.look_at(text, &clauses).await;
+        let findings: Vec<Finding> = looks.iter().map(|look| look.finding).collect();
         let has_secret = Guard::has_secret(text);
-        let despair =
-            findings.iter().find(|finding| finding.is_despair()).and_then(|finding| finding.class.situation());
+        let despair = looks.iter().find(|look| look.is_despair()).and_then(|_| Class::SelfHarm.situation());
         let situation = despair.unwrap_or(found);
         // Whoever does not want to live is not told first how to move coins.
         let for_secret = has_secret && Class::SelfHarm.situation() != Some(situation);
@@ -72,13 +72,13 @@ impl Bot {
     }
 
     /// What the guard says of each clause by itself; nothing where there is but one, or no embedder that answers.
-    async fn look_at(&self, text: &Masked, clauses: &[Span]) -> Vec<Finding> {
+    async fn look_at(&self, text: &Masked, clauses: &[Span]) -> Vec<Look> {
         let Some(embedder) = self.embedder.as_ref().filter(|_| clauses.len() > 1) else { return Vec::new() };
         let texts: Vec<String> = clauses.iter().map(|clause| clause.of(text.as_str()).to_owned()).collect();
         match embedder.embed(Side::Query, texts.clone()).await {
             Ok(vectors) => {
                 let seen = vectors.iter().zip(&texts);
-                seen.map(|(vector, text)| self.guard.classify(vector, text)).collect()
+                seen.map(|(vector, text)| self.guard.look(vector, text)).collect()
             }
             Err(error) => {
                 tracing::warn!("a danger's sentence was not looked for: {}", error::chain(&error));

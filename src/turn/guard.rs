@@ -190,6 +190,15 @@ pub struct Look {
     /// A danger that it may be, where it seems to be nothing else: not sure enough for a card instead of an answer or an offer, enough
     /// for a card to tap, or for one with the person who takes over anyway.
     pub suspicion: Option<Finding>,
+    /// How sure it is of despair or a threat, in [0, 1].
+    despair: f64,
+}
+
+impl Look {
+    /// Whether this is despair so plain that it comes before any other danger.
+    pub fn is_despair(&self) -> bool {
+        self.despair >= THRESHOLDS.despair
+    }
 }
 
 /// What the guard found, with the number behind it.
@@ -205,11 +214,6 @@ impl Finding {
     /// Whether a rule settled it: nothing outweighs that.
     pub fn is_ruled(&self) -> bool {
         self.probability >= 1.0
-    }
-
-    /// Whether this is despair so plain that it comes before any other danger.
-    pub fn is_despair(&self) -> bool {
-        self.class == Class::SelfHarm && self.probability >= THRESHOLDS.despair
     }
 
     /// Whether a message off topic is told so. The better the judge thinks of what was found, the surer that has to be.
@@ -305,7 +309,7 @@ impl Guard {
     /// What the fit says of a question, given its vector, `[d]`, unit length, and its words.
     pub fn look(&self, vector: &[f32], text: &str) -> Look {
         let Some(fitted) = &self.fitted else {
-            return Look { finding: Finding { class: Class::None, probability: 0.0 }, suspicion: None };
+            return Look { finding: Finding { class: Class::None, probability: 0.0 }, suspicion: None, despair: 0.0 };
         };
         decide(&fitted.probabilities(vector, text))
     }
@@ -374,13 +378,14 @@ fn kept_name(fingerprint: &str) -> String {
 /// What counts, given each class's probability in the order of [`Class::ALL`].
 fn decide(probabilities: &[f64]) -> Look {
     let of = |class: Class| probabilities[class as usize];
-    let settled = |class| Look { finding: Finding { class, probability: of(class) }, suspicion: None };
+    let despair = of(Class::SelfHarm);
+    let settled = |class| Look { finding: Finding { class, probability: of(class) }, suspicion: None, despair };
     let danger = danger(probabilities);
     let dangers = Class::ALL.into_iter().filter(|class| class.situation().is_some());
     let likeliest = dangers.max_by(|a, b| of(*a).total_cmp(&of(*b))).unwrap_or(Class::None);
     let finding = Finding { class: likeliest, probability: danger };
     if danger >= THRESHOLDS.danger {
-        return Look { finding, suspicion: None };
+        return Look { finding, suspicion: None, despair };
     }
     for (class, least) in [
         (Class::Human, THRESHOLDS.human),
@@ -427,6 +432,16 @@ mod tests {
             assert_eq!(class as usize, at);
             assert!(examples.iter().filter(|example| example.class == class).count() >= 14, "{class:?}");
         }
+    }
+
+    #[test]
+    fn despair_is_its_own_probability_and_not_that_of_any_danger() {
+        let mut probabilities = [0.0; 16];
+        probabilities[Class::SelfHarm as usize] = THRESHOLDS.despair * 0.8;
+        probabilities[Class::Theft as usize] = 1.0 - THRESHOLDS.despair * 0.8;
+        assert!(!decide(&probabilities).is_despair());
+        probabilities[Class::SelfHarm as usize] = THRESHOLDS.despair;
+        assert!(decide(&probabilities).is_despair());
     }
 
     #[test]

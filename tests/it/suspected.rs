@@ -13,9 +13,18 @@ use super::{
 const OFFERED: &str = "a refund that somebody else took";
 const UNKNOWN: &str = "somebody else spent from here";
 
-/// A guard that has heard each of these told as theft and as an ordinary question.
-const TORN: &[(&str, Class)] =
-    &[(OFFERED, Class::Theft), (OFFERED, Class::None), (UNKNOWN, Class::Theft), (UNKNOWN, Class::None)];
+/// A guard that has heard each of these told as theft four times for each three as an ordinary question: torn.
+const TORN: &[(&str, Class)] = torn([OFFERED, UNKNOWN]).as_flattened();
+
+const fn torn<const N: usize>(texts: [&'static str; N]) -> [[(&'static str, Class); 7]; N] {
+    let mut told = [[("", Class::None); 7]; N];
+    let mut at = 0;
+    while at < 7 * N {
+        told[at / 7][at % 7] = (texts[at / 7], if at % 7 < 4 { Class::Theft } else { Class::None });
+        at += 1;
+    }
+    told
+}
 
 fn server() -> Server {
     Server::with(Options { guard: TORN, ..Options::default() })
@@ -56,7 +65,7 @@ fn a_suspected_danger_that_a_person_takes_over_comes_with_its_card() {
 
 #[test]
 fn what_a_document_answers_is_answered_whatever_is_suspected() {
-    const ANSWERED: &[(&str, Class)] = &[(REFUND, Class::Theft), (REFUND, Class::None)];
+    const ANSWERED: &[(&str, Class)] = torn([REFUND]).as_flattened();
     let server = Server::with(Options { guard: ANSWERED, ..Options::default() });
     let reply = server.ask(&server.conversation(), &json!({ "text": REFUND }));
     assert_eq!(reply.kind, "answer", "{}", reply.data);
