@@ -27,13 +27,13 @@ impl Bot {
     /// What a finding of danger is about; `None` for a finding of another kind. Where the clauses cannot be embedded, the case
     /// is headed as any other.
     pub(super) async fn alarm(&self, text: &Masked, finding: Finding) -> Option<Alarm> {
-        let found = finding.class.situation()?;
+        finding.class.situation()?;
         let clauses = grouped(case::clauses(text.as_str()));
         let looks = self.look_at(text, &clauses).await;
         let findings: Vec<Finding> = looks.iter().map(|look| look.finding).collect();
         let has_secret = Guard::has_secret(text);
-        let despair = looks.iter().find(|look| look.is_despair()).and_then(|_| Class::SelfHarm.situation());
-        let situation = despair.unwrap_or(found);
+        let class = if looks.iter().any(Look::is_despair) { Class::SelfHarm } else { finding.class };
+        let situation = class.situation()?;
         // Whoever does not want to live is not told first how to move coins.
         let for_secret = has_secret && Class::SelfHarm.situation() != Some(situation);
         let span = if for_secret {

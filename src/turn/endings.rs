@@ -106,12 +106,10 @@ impl Turn<'_> {
         Ok(Reply { lang: card.lang, ..reply })
     }
 
-    /// A danger's card, and a person whose case is headed by the words that tell of it.
-    pub(super) async fn danger_card(&mut self, finding: Finding) -> Result<Reply> {
+    /// A danger's card, and a person whose case is headed by the words that tell of it; `None` for a finding of another kind.
+    pub(super) async fn danger_card(&mut self, finding: Finding) -> Result<Option<Reply>> {
         let (message, text) = self.told();
-        let Some(alarm) = self.bot.alarm(&text, finding).await else {
-            return self.hand_off(Code::Danger, None).await;
-        };
+        let Some(alarm) = self.bot.alarm(&text, finding).await else { return Ok(None) };
         let mut reply = self.card_to_person(alarm.card, Code::Danger).await?;
         let suggested = self.suggested_for(alarm.situation);
         if let Some(case) = &mut reply.case {
@@ -121,7 +119,7 @@ impl Turn<'_> {
             case.situate(Some(alarm.situation));
             reply.asks = case.asks(reply.lang);
         }
-        Ok(reply)
+        Ok(Some(reply))
     }
 
     /// The customer's words that this turn is about, and their place: those before a tap, where there was one.

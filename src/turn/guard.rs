@@ -1,8 +1,8 @@
 //! What needs no document: asks for a person, small talk, account matters, danger, orders in disguise.
 //!
 //! Rules settle what has a fixed wording; a softmax over the question's vector, signs and terms, fitted on the written
-//! examples in `prompts/guard/examples.jsonl`, together with a vote of the nearest of them, settles the rest. Danger is looked at first, then a person asked for, then
-//! everything else. The guard never changes the judge's confidence: that is computed for every question.
+//! examples in `prompts/guard/examples.jsonl`, together with a vote of the nearest of them, settles the rest. Danger is
+//! looked at first, then a person asked for, then everything else. The guard never changes the judge's confidence: that is computed for every question.
 
 mod features;
 

@@ -319,11 +319,15 @@ impl<'a> Turn<'a> {
                 let reply = self.with_other_questions(reply, &shelf).await?;
                 Ok(self.with_suspected_card(reply))
             }
-            Verdict::HandOff(code) => match self.suspicion.take() {
+            Verdict::HandOff(code) => {
                 // A person comes anyway: the first steps, if it is what it may be, do not wait for one.
-                Some(suspicion) => self.danger_card(suspicion).await,
-                None => self.hand_off(code, None).await,
-            },
+                if let Some(suspicion) = self.suspicion
+                    && let Some(reply) = self.danger_card(suspicion).await?
+                {
+                    return Ok(reply);
+                }
+                self.hand_off(code, None).await
+            }
         }
     }
 
@@ -411,7 +415,7 @@ impl<'a> Turn<'a> {
             Some(Choice::NoneOfThese) => self.hand_off(Code::LowConfidence, None).await.map(Some),
             Some(Choice::Document(id)) => {
                 if let Some(class) = Class::of_card(&id) {
-                    return self.danger_card(Finding { class, probability: 1.0 }).await.map(Some);
+                    return self.danger_card(Finding { class, probability: 1.0 }).await;
                 }
                 match shelf.document(&id, self.question.lang, self.asked.day) {
                     Some(document) => Ok(Some(self.quote(&document))),
@@ -439,8 +443,10 @@ impl<'a> Turn<'a> {
             weak_danger && verdict == Verdict::Answer
         };
         let finding = finding.filter(|finding| !yields(finding));
-        if let Some(finding) = finding.filter(|finding| finding.class.situation().is_some()) {
-            return self.danger_card(finding).await.map(Some);
+        if let Some(finding) = finding
+            && let Some(reply) = self.danger_card(finding).await?
+        {
+            return Ok(Some(reply));
         }
         let reply = match finding.map_or(Class::None, |finding| finding.class) {
             Class::Human => self.hand_off(Code::Asked, None).await?,

@@ -440,7 +440,6 @@ fn goes_on_as_a_number(after: &str) -> bool {
     after.strip_prefix(['.', ':', '-', '/']).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// A code, not an amount, a standard or a count.
 /// Whether a number of something is named in front, such as "machine no": what follows is no error.
 fn names_a_number(before: &str) -> bool {
     static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
@@ -449,6 +448,7 @@ fn names_a_number(before: &str) -> bool {
     NUMBER.is_match(before)
 }
 
+/// A code, not an amount, a standard or a count.
 fn a_code(before: &str, value: &str, after: &str) -> bool {
     const STANDARDS: &[&str] = &[
         "erc", "trc", "bep", "eip", "bip", "utc", "gmt", "kyc", "covid", "iso", "usdt", "spl", "brc", "sim", "iphone",

@@ -65,7 +65,7 @@ impl Bot {
         let number = ticket.number.to_string();
         let code = Case::deserialize(&ticket.case).map_or(Code::Asked, |case| case.code);
         let text = receipt(lang, "receipt", &number);
-        Ok(Some(with_person(conversation.id, lang, &number, code, text)))
+        Ok(Some(with_person(conversation.id, lang, &number, text, code, BTreeMap::new())))
     }
 
     /// Conversations of open cases with messages that nobody has looked at: a killed process left them.
@@ -222,8 +222,7 @@ impl Added {
             citations,
             asks,
             case: mode.is_some().then(|| case.clone()),
-            reason: Reason { code, text: why(self.lang, code, 0.0, &features), features },
-            ..with_person(self.conversation, self.lang, &self.number, code, text)
+            ..with_person(self.conversation, self.lang, &self.number, text, code, features)
         };
         if contact {
             bot.add_contact_note(&mut reply);
@@ -243,8 +242,15 @@ fn receipt(lang: Lang, key: &str, number: &str) -> String {
     phrase(lang, key).replace("{ticket}", number)
 }
 
-/// What is said to a message that a person will answer.
-fn with_person(conversation: Uuid, lang: Lang, number: &str, code: Code, text: String) -> Reply {
+/// What is said to a message that a person will answer. `features`: the numbers behind it.
+fn with_person(
+    conversation: Uuid,
+    lang: Lang,
+    number: &str,
+    text: String,
+    code: Code,
+    features: BTreeMap<String, f64>,
+) -> Reply {
     Reply {
         outcome: Outcome::Handoff,
         mode: None,
@@ -258,7 +264,7 @@ fn with_person(conversation: Uuid, lang: Lang, number: &str, code: Code, text: S
         ticket: Some(number.to_owned()),
         conversation: conversation.to_string(),
         steps: Vec::new(),
-        reason: Reason { code, text: why(lang, code, 0.0, &BTreeMap::new()), features: BTreeMap::new() },
+        reason: Reason { code, text: why(lang, code, 0.0, &features), features },
     }
 }
 
