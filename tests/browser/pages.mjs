@@ -51,6 +51,15 @@ function order(method, params = {}, sessionId = undefined) {
   return new Promise((done, failed) => waiting.set(number, { done, failed }));
 }
 
+/** The browser's helper processes outlive it for a moment and still write: a profile that will not go fails nobody's test. */
+function remove(folder) {
+  try {
+    rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+  } catch (error) {
+    console.error(`left behind: ${folder} (${error.code})`);
+  }
+}
+
 /** A tab at an address: `run` evaluates, `until` waits for something true and returns it. */
 async function tab(path) {
   const { targetId } = await order("Target.createTarget", { url: "about:blank" });
@@ -235,6 +244,6 @@ try {
   console.error(`FAILED ${error.message}`, problems);
   process.exitCode = 1;
 } finally {
-  chromium.once("exit", () => rmSync(profile, { recursive: true, force: true, maxRetries: 5 }));
+  chromium.once("exit", () => remove(profile));
   chromium.kill();
 }
