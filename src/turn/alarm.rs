@@ -10,42 +10,74 @@ use crate::{error, model::Side, safety::Masked, words::Span};
 /// Clauses that are looked at one by one; of a longer message several neighbours are one.
 const MOST_CLAUSES: usize = 32;
 
-/// A danger, and where the message speaks of it.
+/// The card for a message in which a secret was masked.
+const SECRET_MASKED: &str = "secret_masked";
+
+/// A danger, and the card that answers it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Alarm {
+pub struct Danger {
     /// The situation, for instance `theft`.
     pub situation: &'static str,
     /// The card that answers it: the situation's own, or the one for a secret that was masked.
     pub card: &'static str,
     /// How sure the guard is of a danger, in [0, 1].
     pub probability: f64,
+    /// The message's clauses, where they have been looked at.
+    clauses: Option<Clauses>,
+}
+
+/// A danger, and where the message speaks of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alarm {
+    /// See [`Danger::situation`].
+    pub situation: &'static str,
+    /// See [`Danger::card`].
+    pub card: &'static str,
+    /// See [`Danger::probability`].
+    pub probability: f64,
     /// The words that say so, in the message's text.
     pub span: Span,
 }
 
+/// The clauses of a message, and what the guard says of each by itself: nothing where there is but one, or no embedder that answers.
+#[derive(Debug, Clone, PartialEq)]
+struct Clauses {
+    spans: Vec<Span>,
+    looks: Vec<Look>,
+}
+
 impl Bot {
-    /// What a finding of danger is about; `None` for a finding of another kind. Where the clauses cannot be embedded, the case
-    /// is headed as any other.
-    pub(super) async fn alarm(&self, text: &Masked, finding: Finding) -> Option<Alarm> {
+    /// What a finding of danger is about; `None` for a finding of another kind. The clauses are looked at only where the message as a
+    /// whole hints at despair: the card does not wait for the rest.
+    ///
+    /// * `hints_at_despair`: what [`Look::hints_at_despair`] says of the message
+    pub(super) async fn danger(&self, text: &Masked, finding: Finding, hints_at_despair: bool) -> Option<Danger> {
         finding.class.situation()?;
-        let clauses = grouped(case::clauses(text.as_str()));
-        let looks = self.look_at(text, &clauses).await;
-        let findings: Vec<Finding> = looks.iter().map(|look| look.finding).collect();
-        let has_secret = Guard::has_secret(text);
-        let class = if looks.iter().any(Look::is_despair) { Class::SelfHarm } else { finding.class };
+        let clauses = if hints_at_despair { Some(self.look_at_clauses(text).await) } else { None };
+        let despairs = clauses.as_ref().is_some_and(|clauses| clauses.looks.iter().any(Look::is_despair));
+        let class = if despairs { Class::SelfHarm } else { finding.class };
         let situation = class.situation()?;
         // Whoever does not want to live is not told first how to move coins.
-        let for_secret = has_secret && Class::SelfHarm.situation() != Some(situation);
-        let span = if for_secret {
-            clause_with_secret(text.as_str(), &clauses)
+        let for_secret = Guard::has_secret(text) && class != Class::SelfHarm;
+        let card = if for_secret { SECRET_MASKED } else { situation };
+        Some(Danger { situation, card, probability: finding.probability, clauses })
+    }
+
+    /// Where the message speaks of a danger. Where the clauses cannot be embedded, the case is headed as any other.
+    pub(super) async fn alarm(&self, text: &Masked, danger: Danger) -> Alarm {
+        let Danger { situation, card, probability, clauses } = danger;
+        let Clauses { spans, looks } = match clauses {
+            Some(clauses) => clauses,
+            None => self.look_at_clauses(text).await,
+        };
+        let span = if card == SECRET_MASKED {
+            clause_with_secret(text.as_str(), &spans)
         } else {
             let of_it = |finding: &Finding| finding.class.situation() == Some(situation);
-            let of_any = |finding: &Finding| finding.class.situation().is_some();
-            surest(&clauses, &findings, of_it).or_else(|| surest(&clauses, &findings, of_any))
+            let of_any = |finding: &Finding| finding.class.is_danger();
+            surest(&spans, &looks, of_it).or_else(|| surest(&spans, &looks, of_any))
         };
-        let span = span.unwrap_or_else(|| case::ask_in(text.as_str()));
-        let card = if for_secret { "secret_masked" } else { situation };
-        Some(Alarm { situation, card, probability: finding.probability, span })
+        Alarm { situation, card, probability, span: span.unwrap_or_else(|| case::ask_in(text.as_str())) }
     }
 
     /// The danger in a message that no turn answers, because a person has the conversation. The rules' word on other matters
@@ -53,45 +85,47 @@ impl Bot {
     ///
     /// # Errors
     /// Where the embedder fails: then only the rules have looked.
-    pub(super) async fn danger_in(&self, text: &Masked) -> error::Result<Finding> {
+    pub(super) async fn danger_in(&self, text: &Masked) -> error::Result<Look> {
         let ruled = Guard::rules(text);
         // Thanks or a goodbye from its first to its last word is settled too, whatever the vector looks like.
-        let settled = |finding: &Finding| finding.class.situation().is_some() || finding.class == Class::SmallTalk;
+        let settled = |finding: &Finding| finding.class.is_danger() || finding.class == Class::SmallTalk;
         if let Some(settled) = ruled.filter(settled) {
-            return Ok(settled);
+            return Ok(Look::ruled(settled));
         }
         let seen = match &self.embedder {
             Some(embedder) => {
                 let vectors = embedder.embed(Side::Query, vec![text.as_str().to_owned()]).await?;
-                vectors.first().map(|vector| self.guard.classify(vector, text.as_str()))
+                vectors.first().map(|vector| self.guard.look(vector, text.as_str()))
             }
             None => None,
         };
-        let danger = seen.filter(|finding| finding.class.situation().is_some());
-        Ok(danger.or(ruled).or(seen).unwrap_or(Finding { class: Class::None, probability: 0.0 }))
+        let danger = seen.filter(|look| look.finding.class.is_danger());
+        Ok(danger.or(ruled.map(Look::ruled)).or(seen).unwrap_or(Look::NOTHING))
     }
 
-    /// What the guard says of each clause by itself; nothing where there is but one, or no embedder that answers.
-    async fn look_at(&self, text: &Masked, clauses: &[Span]) -> Vec<Look> {
-        let Some(embedder) = self.embedder.as_ref().filter(|_| clauses.len() > 1) else { return Vec::new() };
-        let texts: Vec<String> = clauses.iter().map(|clause| clause.of(text.as_str()).to_owned()).collect();
+    /// Looks at each clause by itself.
+    async fn look_at_clauses(&self, text: &Masked) -> Clauses {
+        let spans = grouped(case::clauses(text.as_str()));
+        let none = |spans| Clauses { spans, looks: Vec::new() };
+        let Some(embedder) = self.embedder.as_ref().filter(|_| spans.len() > 1) else { return none(spans) };
+        let texts: Vec<String> = spans.iter().map(|clause| clause.of(text.as_str()).to_owned()).collect();
         match embedder.embed(Side::Query, texts.clone()).await {
             Ok(vectors) => {
-                let seen = vectors.iter().zip(&texts);
-                seen.map(|(vector, text)| self.guard.look(vector, text)).collect()
+                let looks = vectors.iter().zip(&texts).map(|(vector, text)| self.guard.look(vector, text)).collect();
+                Clauses { spans, looks }
             }
             Err(error) => {
                 tracing::warn!("a danger's sentence was not looked for: {}", error::chain(&error));
-                Vec::new()
+                none(spans)
             }
         }
     }
 }
 
 /// The clause of which the guard is surest, among those that `counts`.
-fn surest(clauses: &[Span], findings: &[Finding], counts: impl Fn(&Finding) -> bool) -> Option<Span> {
-    let found = clauses.iter().zip(findings).filter(|(_, finding)| counts(finding));
-    found.max_by(|(_, a), (_, b)| a.probability.total_cmp(&b.probability)).map(|(clause, _)| *clause)
+fn surest(clauses: &[Span], looks: &[Look], counts: impl Fn(&Finding) -> bool) -> Option<Span> {
+    let found = clauses.iter().zip(looks).filter(|(_, look)| counts(&look.finding));
+    found.max_by(|(_, a), (_, b)| a.finding.probability.total_cmp(&b.finding.probability)).map(|(clause, _)| *clause)
 }
 
 /// The clause that holds the first masked secret, with the one before it where it holds nothing else.

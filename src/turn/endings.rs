@@ -56,7 +56,7 @@ impl Turn<'_> {
         let generator = self.bot.generator.as_ref().filter(|_| self.bot.policy.composed)?;
         let evidence = compose::evidence(&self.retrieved);
         let limit_tokens = self.bot.policy.limit_answer_tokens;
-        let mut voice = Voice { turn_started: self.started, listener: self.listener.clone(), said: 0, first_ms: None };
+        let mut voice = self.voice();
         let mut say = |text: &str, citation: Option<&Citation>| {
             if let Some(preface) = preface.filter(|_| voice.said == 0) {
                 voice.say(&preface.text, preface.citations.first());
@@ -64,9 +64,7 @@ impl Turn<'_> {
             voice.say(text, citation);
         };
         let composed = compose::compose(generator, &self.question, &evidence, limit_tokens, &mut say).await;
-        if let Some(ms) = voice.first_ms {
-            self.steps.push(Step { step: "first_sentence".to_owned(), ms });
-        }
+        self.steps.extend(voice.step());
         match composed {
             Ok(Composed { answered, draft }) => {
                 self.draft = Some(draft);
@@ -109,7 +107,16 @@ impl Turn<'_> {
     /// A danger's card, and a person whose case is headed by the words that tell of it; `None` for a finding of another kind.
     pub(super) async fn danger_card(&mut self, finding: Finding) -> Result<Option<Reply>> {
         let (message, text) = self.told();
-        let Some(alarm) = self.bot.alarm(&text, finding).await else { return Ok(None) };
+        let danger = match self.danger.clone() {
+            // The words before a tap were looked at in another turn.
+            None => {
+                let may_hide_despair = self.asked.choice.is_some() || self.look.hints_at_despair();
+                self.bot.danger(&text, finding, may_hide_despair).await
+            }
+            told => told,
+        };
+        let Some(danger) = danger else { return Ok(None) };
+        let alarm = self.bot.alarm(&text, danger).await;
         let mut reply = self.card_to_person(alarm.card, Code::Danger).await?;
         let suggested = self.suggested_for(alarm.situation);
         if let Some(case) = &mut reply.case {
@@ -224,14 +231,23 @@ impl Turn<'_> {
 
     /// The reply of a turn in which something broke: sorry, and a person. Must not itself be able to fail.
     pub(super) fn failed(&mut self) -> Reply {
-        let written = std::panic::catch_unwind(AssertUnwindSafe(|| self.case(Code::Error, &[])));
+        // The first steps of a danger have been told already: they stay.
+        let told = self.danger.as_ref().and_then(|danger| self.find_card(danger.card).ok());
+        let code = if told.is_some() { Code::Danger } else { Code::Error };
+        let written = std::panic::catch_unwind(AssertUnwindSafe(|| self.case(code, &[])));
         let case = written.unwrap_or_else(|_| {
             // What was found may be what broke the turn: the case does without it.
             self.retrieved = Retrieved::default();
-            self.case(Code::Error, &[])
+            self.case(code, &[])
         });
-        let text = phrase(self.question.lang, "handoff_error").to_owned();
-        let mut reply = self.reply(Outcome::Handoff, None, Code::Error, text, Vec::new());
+        let (mode, answered) = match told {
+            Some(card) => (Some(Mode::Card), answer::verbatim(&card, None)),
+            None => {
+                let text = phrase(self.question.lang, "handoff_error").to_owned();
+                (None, Answered { text, citations: Vec::new() })
+            }
+        };
+        let mut reply = self.reply(Outcome::Handoff, mode, code, answered.text, answered.citations);
         reply.case = Some(case);
         reply
     }
@@ -261,6 +277,10 @@ impl Turn<'_> {
             steps: std::mem::take(&mut self.steps),
             reason: Reason { code, text: why, features: std::mem::take(&mut self.features) },
         }
+    }
+
+    pub(super) fn voice(&self) -> Voice {
+        Voice { turn_started: self.started, listener: self.listener.clone(), said: 0, first_ms: None }
     }
 
     /// Notes the time since `started` as a step.
@@ -306,7 +326,7 @@ fn handoff_phrase(code: Code) -> &'static str {
 }
 
 /// Tells the listener, if there is one, each sentence with its number.
-struct Voice {
+pub(super) struct Voice {
     turn_started: Instant,
     listener: Option<UnboundedSender<Sentence>>,
     said: usize,
@@ -315,7 +335,12 @@ struct Voice {
 }
 
 impl Voice {
-    fn say(&mut self, text: &str, citation: Option<&Citation>) {
+    /// How long the first sentence took; `None` where none was said.
+    pub(super) fn step(&self) -> Option<Step> {
+        self.first_ms.map(|ms| Step { step: "first_sentence".to_owned(), ms })
+    }
+
+    pub(super) fn say(&mut self, text: &str, citation: Option<&Citation>) {
         self.said += 1;
         self.first_ms.get_or_insert_with(|| self.turn_started.elapsed().as_secs_f64() * 1000.0);
         if let Some(listener) = &self.listener {

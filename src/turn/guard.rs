@@ -108,6 +108,11 @@ impl Class {
         }
     }
 
+    /// Whether money, an account or a life may be at stake: a class with a card and a person.
+    pub fn is_danger(self) -> bool {
+        self.situation().is_some()
+    }
+
     /// The danger that a document is the card of.
     pub fn of_card(document: &str) -> Option<Class> {
         let situation = document.strip_prefix("card-")?;
@@ -131,6 +136,7 @@ struct Thresholds {
     danger_sure: f64,
     danger_possible: f64,
     despair: f64,
+    despair_possible: f64,
     human: f64,
     account: f64,
     small_talk: f64,
@@ -195,6 +201,20 @@ pub struct Look {
 }
 
 impl Look {
+    /// Nobody has looked.
+    pub const NOTHING: Look =
+        Look { finding: Finding { class: Class::None, probability: 0.0 }, suspicion: None, despair: 0.0 };
+
+    /// What a rule settled.
+    pub fn ruled(finding: Finding) -> Self {
+        Look { finding, ..Look::NOTHING }
+    }
+
+    /// Whether there may be despair in a part of the message that the whole says little of.
+    pub fn hints_at_despair(&self) -> bool {
+        self.despair >= THRESHOLDS.despair_possible
+    }
+
     /// Whether this is despair so plain that it comes before any other danger.
     pub fn is_despair(&self) -> bool {
         self.despair >= THRESHOLDS.despair
@@ -227,7 +247,7 @@ impl Finding {
 
     /// Whether the danger is so plain that its card is sent even where a document would answer.
     pub fn outweighs_an_answer(&self) -> bool {
-        self.class.situation().is_some() && self.probability >= THRESHOLDS.danger_sure
+        self.class.is_danger() && self.probability >= THRESHOLDS.danger_sure
     }
 }
 
@@ -309,7 +329,7 @@ impl Guard {
     /// What the fit says of a question, given its vector, `[d]`, unit length, and its words.
     pub fn look(&self, vector: &[f32], text: &str) -> Look {
         let Some(fitted) = &self.fitted else {
-            return Look { finding: Finding { class: Class::None, probability: 0.0 }, suspicion: None, despair: 0.0 };
+            return Look::NOTHING;
         };
         decide(&fitted.probabilities(vector, text))
     }
@@ -381,7 +401,7 @@ fn decide(probabilities: &[f64]) -> Look {
     let despair = of(Class::SelfHarm);
     let settled = |class| Look { finding: Finding { class, probability: of(class) }, suspicion: None, despair };
     let danger = danger(probabilities);
-    let dangers = Class::ALL.into_iter().filter(|class| class.situation().is_some());
+    let dangers = Class::ALL.into_iter().filter(|class| class.is_danger());
     let likeliest = dangers.max_by(|a, b| of(*a).total_cmp(&of(*b))).unwrap_or(Class::None);
     let finding = Finding { class: likeliest, probability: danger };
     if danger >= THRESHOLDS.danger {
@@ -403,7 +423,7 @@ fn decide(probabilities: &[f64]) -> Look {
 
 /// All dangers together, given each class's probability in the order of [`Class::ALL`].
 fn danger(probabilities: &[f64]) -> f64 {
-    let dangers = Class::ALL.into_iter().filter(|class| class.situation().is_some());
+    let dangers = Class::ALL.into_iter().filter(|class| class.is_danger());
     dangers.map(|class| probabilities[class as usize]).sum()
 }
 

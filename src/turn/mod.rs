@@ -59,6 +59,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 pub use self::policy::Policy;
 use self::{
+    alarm::Danger,
     asked::{Asked, Choice, From},
     guard::{
         Class, Finding, Guard, Look,
@@ -225,8 +226,10 @@ struct Turn<'a> {
     retrieved: Retrieved,
     confidence: f64,
     features: BTreeMap<String, f64>,
-    /// A danger that the message may tell of: see [`Look::suspicion`].
-    suspicion: Option<Finding>,
+    /// What the guard makes of the message.
+    look: Look,
+    /// The danger whose card was told before the search.
+    danger: Option<Danger>,
     steps: Vec<Step>,
     started: Instant,
     listener: Option<UnboundedSender<Sentence>>,
@@ -244,7 +247,8 @@ impl<'a> Turn<'a> {
             retrieved: Retrieved::default(),
             confidence: 0.0,
             features: BTreeMap::new(),
-            suspicion: None,
+            look: Look::NOTHING,
+            danger: None,
             steps: Vec::new(),
             started: Instant::now(),
             listener,
@@ -256,8 +260,9 @@ impl<'a> Turn<'a> {
     async fn run(&mut self) -> Result<Reply> {
         let started = Instant::now();
         let ruled = Guard::rules(&self.question.text);
-        self.step("guard", started);
+        let ruling = started.elapsed();
         let Some(shelf) = self.shelf.clone() else {
+            self.step("guard", started);
             return self.without_index(ruled).await;
         };
 
@@ -267,34 +272,26 @@ impl<'a> Turn<'a> {
         self.vector = search;
         self.step("embed", started);
 
-        let started = Instant::now();
-        self.retrieved = shelf
-            .retrieve(self.vector.as_deref(), &self.question, self.asked.day, self.bot.policy.product.as_deref())
-            .await?;
-        self.step("retrieve", started);
+        let started = Instant::now() - ruling;
+        let finding = self.look(ruled, own.as_deref());
+        self.tell_plain_danger(finding).await?;
+        self.step("guard", started);
 
-        let started = Instant::now();
-        let judged = shelf.judge.judge(&self.retrieved.features, self.question.lang);
-        self.confidence = judged.confidence;
-        self.features = judged.explanation;
-        let look = own.as_deref().map(|vector| self.bot.guard.look(vector, self.question.text.as_str()));
-        let seen = look.map(|Look { finding, .. }| finding);
-        self.suspicion = look.and_then(|look| look.suspicion);
-        let finding = match ruled {
-            // Who asks for a person and is plainly in danger gets both: the card's first steps, and the person.
-            Some(rule) if rule.class == Class::Human => seen.filter(Finding::outweighs_an_answer).or(ruled),
-            Some(_) => ruled,
-            None => seen,
+        let verdict = match self.search(&shelf).await {
+            Err(error) if self.danger.is_some() => {
+                tracing::error!("a danger's case without documents: {}", error::chain(&error));
+                Verdict::HandOff(Code::Error)
+            }
+            searched => searched?,
         };
         if let Some(finding) = finding {
             self.features.insert(format!("guard_{}", name_of(finding.class)), finding.probability);
         }
-        self.step("judge", started);
 
         if let Some(reply) = self.chosen(&shelf).await? {
             return Ok(reply);
         }
-        if let Some(reply) = self.guarded(finding, judged.verdict).await? {
+        if let Some(reply) = self.guarded(finding, verdict).await? {
             return Ok(reply);
         }
         if self.goes_in_circles() {
@@ -308,7 +305,7 @@ impl<'a> Turn<'a> {
                 self.offer().await
             };
         }
-        match judged.verdict {
+        match verdict {
             Verdict::Answer if !self.stands_alone(&shelf, own.as_deref()).await? => self.offer().await,
             Verdict::Answer => {
                 let reply = self.answer(&shelf).await?;
@@ -321,7 +318,7 @@ impl<'a> Turn<'a> {
             }
             Verdict::HandOff(code) => {
                 // A person comes anyway: the first steps, if it is what it may be, do not wait for one.
-                if let Some(suspicion) = self.suspicion
+                if let Some(suspicion) = self.look.suspicion
                     && let Some(reply) = self.danger_card(suspicion).await?
                 {
                     return Ok(reply);
@@ -329,6 +326,52 @@ impl<'a> Turn<'a> {
                 self.hand_off(code, None).await
             }
         }
+    }
+
+    /// What a rule settles, or what the fit says. Whoever asks for a person and is plainly in danger gets both: the card's first
+    /// steps, and the person. `None` where only a fit could have said something, and there was no vector.
+    fn look(&mut self, ruled: Option<Finding>, vector: Option<&[f32]>) -> Option<Finding> {
+        let seen = vector.map(|vector| {
+            self.look = self.bot.guard.look(vector, self.question.text.as_str());
+            self.look.finding
+        });
+        match ruled {
+            Some(rule) if rule.class == Class::Human => seen.filter(Finding::outweighs_an_answer).or(ruled),
+            Some(_) => ruled,
+            None => seen,
+        }
+    }
+
+    /// Tells the card of a danger that no answer outweighs: the first steps do not wait for the search and the case.
+    async fn tell_plain_danger(&mut self, finding: Option<Finding>) -> Result<()> {
+        let Some(finding) = finding.filter(|finding| finding.outweighs_an_answer() && self.asked.choice.is_none())
+        else {
+            return Ok(());
+        };
+        self.danger = self.bot.danger(&self.question.text, finding, self.look.hints_at_despair()).await;
+        if let Some(danger) = &self.danger {
+            let card = answer::verbatim(&self.find_card(danger.card)?, None);
+            let mut voice = self.voice();
+            voice.say(&card.text, card.citations.first());
+            self.steps.extend(voice.step());
+        }
+        Ok(())
+    }
+
+    /// Searches and judges what was found.
+    async fn search(&mut self, shelf: &Shelf) -> Result<Verdict> {
+        let started = Instant::now();
+        self.retrieved = shelf
+            .retrieve(self.vector.as_deref(), &self.question, self.asked.day, self.bot.policy.product.as_deref())
+            .await?;
+        self.step("retrieve", started);
+
+        let started = Instant::now();
+        let judged = shelf.judge.judge(&self.retrieved.features, self.question.lang);
+        self.confidence = judged.confidence;
+        self.features = judged.explanation;
+        self.step("judge", started);
+        Ok(judged.verdict)
     }
 
     /// The vectors of the customer's own words (for the guard) and of what is searched; `None` where no embedder
@@ -427,7 +470,7 @@ impl<'a> Turn<'a> {
 
     /// An offer with the card of the danger that the message may tell of as the first to tap.
     fn with_suspected_card(&self, mut reply: Reply) -> Reply {
-        let situation = self.suspicion.and_then(|suspicion| suspicion.class.situation());
+        let situation = self.look.suspicion.and_then(|suspicion| suspicion.class.situation());
         if let Some(card) = situation.and_then(|situation| self.find_card(situation).ok()) {
             // One more than usual: what it may be besides does not cost the question its place.
             reply.offers.retain(|offer| offer.document != card.id);
@@ -439,7 +482,7 @@ impl<'a> Turn<'a> {
     /// What the guard settles, given what the judge would do.
     async fn guarded(&mut self, finding: Option<Finding>, verdict: Verdict) -> Result<Option<Reply>> {
         let yields = |finding: &Finding| {
-            let weak_danger = finding.class.situation().is_some() && !finding.outweighs_an_answer();
+            let weak_danger = finding.class.is_danger() && !finding.outweighs_an_answer();
             weak_danger && verdict == Verdict::Answer
         };
         let finding = finding.filter(|finding| !yields(finding));

@@ -131,16 +131,17 @@ pub struct AskedFact {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Step {
     /// `guard`, `embed`, `retrieve`, `judge`, `answer`, `case`: parts of the turn, one after the other. `first_sentence`: from
-    /// the turn's start until the first sentence of a composed answer was out. `whole`: all of the turn.
+    /// the turn's start until the first sentence of a composed answer, or a danger's card, was out. `whole`: all of the turn.
     pub step: String,
     /// Wall-clock milliseconds.
     pub ms: f64,
 }
 
-/// A sentence of a composed answer, checked and sent while the next one is being written.
+/// A sentence of a composed answer, checked and sent while the next one is being written; or the card of a plain danger, whole, sent
+/// while documents are still searched for the case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Sentence {
-    /// Its place in the answer, counted from 1.
+    /// Its place in the reply, counted from 1.
     pub number: usize,
     /// The sentence with the space before it: the texts one after the other are the answer.
     pub text: String,

@@ -59,6 +59,26 @@ fn a_dangers_card_asks_for_facts_and_the_case_reads_the_answer() {
     }
 }
 
+/// The first steps do not wait for the search and the case.
+#[test]
+fn a_plain_dangers_card_is_told_before_its_case_is_written() {
+    let server = Server::start();
+    let conversation = server.conversation();
+    let mut events = server.follow(&conversation, 0);
+    server.say(&conversation, &json!({ "text": format!("i typed this into a site: {PHRASE}") }));
+    let told = events.until(|event| event.kind == "sentence");
+    let card = card("secret_masked", Lang::En).unwrap();
+    assert_eq!((told.data["number"].as_i64(), &told.data["message"]), (Some(1), &json!(1)));
+    assert_eq!(told.data["text"].as_str().unwrap(), card.body.as_str().trim());
+    assert_eq!(told.data["citation"]["document"], card.id.as_str());
+    let whole = events.until(|event| event.kind == "handoff");
+    assert!(told.id < whole.id);
+    assert!(whole.data["text"].as_str().unwrap().starts_with(told.data["text"].as_str().unwrap()), "{}", whole.data);
+    let steps = whole.data["steps"].as_array().unwrap();
+    let ms = |name: &str| steps.iter().find(|step| step["step"] == name).unwrap()["ms"].as_f64().unwrap();
+    assert!(ms("first_sentence") < ms("whole"), "{steps:?}");
+}
+
 #[test]
 fn a_secret_in_the_form_stays_out_of_the_case() {
     let server = Server::start();

@@ -13,8 +13,9 @@ use deskhand::{
     store::State,
     turn::{
         Policy,
+        guard::Class,
         judge::{Calibration, Judge},
-        phrases::phrase,
+        phrases::{card, phrase},
         reply::{Code, Mode, Outcome, Reply},
         shelf::Shelf,
     },
@@ -22,6 +23,10 @@ use deskhand::{
 };
 
 use super::sample::{Parts, REFUND, Stand, documents, judge};
+
+const THEFT: &str = "somebody has emptied my wallet overnight";
+/// What the guard has learnt where a test is about danger.
+const LEARNT: &[(&str, Class)] = &[(THEFT, Class::Theft), (REFUND, Class::None)];
 
 /// How a part breaks.
 #[derive(Clone, Copy)]
@@ -114,6 +119,13 @@ fn check_is_sorry(reply: &Reply, text: &str) {
     assert!(reply.case.is_some() && reply.citations.is_empty());
 }
 
+fn check_is_warned(reply: &Reply) {
+    assert_eq!((reply.outcome, reply.mode), (Outcome::Handoff, Some(Mode::Card)), "{reply:?}");
+    assert!(reply.text.starts_with(card("theft", Lang::En).unwrap().body.as_str().trim()), "{}", reply.text);
+    let case = reply.case.as_ref().unwrap();
+    assert_eq!((case.code, case.priority), (Code::Danger, 1));
+}
+
 #[tokio::test]
 async fn without_a_generator_the_approved_text_is_quoted() {
     let composing = || Policy { composed: true, ..Policy::default() };
@@ -152,19 +164,23 @@ async fn without_an_index_there_is_a_fixed_text_and_a_ticket() {
 /// A search that fails is never "no passages".
 #[tokio::test]
 async fn an_index_that_fails_ends_at_a_person() {
-    let stand = Stand::of(parts()).await;
+    let stand = Stand::of(Parts { guard: LEARNT, ..parts() }).await;
     check_is_quoted(&ask(&stand, REFUND).await);
     let folder = tempfile::tempdir().unwrap();
     let unbuilt = Index::open_embedded(folder.path(), 384, "scripted-1").unwrap().index;
     let shelf = Shelf::new("broken".to_owned(), documents(), unbuilt, Statistics::default(), judge());
     stand.bot.put_on_shelf(Some(Arc::new(shelf)));
     check_is_sorry(&ask(&stand, REFUND).await, "handoff_error");
+    // A danger's first steps need no document.
+    check_is_warned(&ask(&stand, THEFT).await);
 }
 
 #[tokio::test]
 async fn a_turn_that_panics_ends_at_a_person() {
     // No calibration that was ever fitted looks like this: reading it is out of bounds.
     let broken = Calibration::Isotonic { x: vec![-1e9], y: vec![] };
-    let stand = Stand::of(Parts { judge: Judge { calibration: broken, ..judge() }, ..parts() }).await;
+    let stand = Stand::of(Parts { judge: Judge { calibration: broken, ..judge() }, guard: LEARNT, ..parts() }).await;
     check_is_sorry(&ask(&stand, REFUND).await, "handoff_error");
+    // What was told before it broke is not taken back.
+    check_is_warned(&ask(&stand, THEFT).await);
 }

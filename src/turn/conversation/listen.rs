@@ -26,7 +26,7 @@ use crate::{
         case::{Case, why},
         endings::{belongs_to, card_of},
         guard::{
-            Class, Finding, Guard,
+            Guard, Look,
             wordings::{self, Chat},
         },
         phrases::phrase,
@@ -94,8 +94,11 @@ impl Bot {
         message: Message,
     ) -> Result<Option<Reply>> {
         let question = Question::understand(message.text.clone(), &[], conversation.lang);
-        let finding = self.look_for_danger(&message.text).await;
-        let alarm = self.alarm(&message.text, finding).await;
+        let look = self.look_for_danger(&message.text).await;
+        let alarm = match self.danger(&message.text, look.finding, look.hints_at_despair()).await {
+            Some(danger) => Some(self.alarm(&message.text, danger).await),
+            None => None,
+        };
         let shelf = self.shelf();
         let card = match &alarm {
             Some(alarm) => Some(card_of(shelf.as_deref(), alarm.card, question.lang, Zoned::now().date())?),
@@ -147,11 +150,11 @@ impl Bot {
     }
 
     /// What the guard says of a message; by its rules alone only after the embedder has had time to come back.
-    async fn look_for_danger(&self, text: &Masked) -> Finding {
+    async fn look_for_danger(&self, text: &Masked) -> Look {
         let mut pause = PAUSE;
         for attempt in 1.. {
             match self.danger_in(text).await {
-                Ok(finding) => return finding,
+                Ok(look) => return look,
                 Err(error) if attempt == TRIES => {
                     tracing::error!("a message to a person was read by rules only: {}", error::chain(&error));
                     break;
@@ -160,7 +163,7 @@ impl Bot {
             }
             pause *= 2;
         }
-        Guard::rules(text).unwrap_or(Finding { class: Class::None, probability: 0.0 })
+        Guard::rules(text).map_or(Look::NOTHING, Look::ruled)
     }
 }
 
