@@ -229,18 +229,20 @@ pub(super) async fn eval_run(mut settings: Settings, options: EvalRun) -> Result
     let mut judge = None;
     if let Some(path) = &options.judge {
         let json = std::fs::read_to_string(path).map_err(Error::named("the judge", path))?;
-        judge = Some((Judge::parse(&json)?, hex::encode(&Sha256::digest(&json)[..8])));
+        Judge::parse(&json)?;
+        judge = Some(hex::encode(&Sha256::digest(&json)[..8]));
     }
     for path in [&options.json, &options.html, &options.resume].into_iter().flatten() {
         check_writable(path)?;
     }
     if options.judge.is_some() || options.cross_validate {
-        settings.judge.file = PathBuf::new(); // Another judge decides.
+        // Not the maintainer's: the one to try, which must be made for these weights, or the folds'.
+        settings.judge.file = options.judge.clone().unwrap_or_default();
     }
     let generator = if options.generate { settings.model.generator.clone() } else { "none".to_owned() };
     let stage = Stage::set(settings, suite, options.generate).await?;
     let run_options = Options { day: day_of(&stage.suite), progress: true };
-    let mut bot = stage.deskhand.bot.clone();
+    let bot = stage.deskhand.bot.clone();
     let mut kind = "default";
     let mut facts = BTreeMap::from([
         ("fingerprint".to_owned(), stage.deskhand.fingerprint()),
@@ -248,9 +250,8 @@ pub(super) async fn eval_run(mut settings: Settings, options: EvalRun) -> Result
         ("generator".to_owned(), generator),
         ("day".to_owned(), run_options.day.to_string()),
     ]);
-    if let Some((judge, digest)) = judge {
+    if let Some(digest) = judge {
         facts.insert("judge".to_owned(), digest);
-        bot = bot.with_judge(judge);
         kind = "file";
     }
     let made_with = facts.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ");

@@ -102,6 +102,8 @@ fn a_judge_that_was_named_must_be_readable_and_the_data_folders_own_may_be_passe
     foreign["fingerprint"] = "other-weights".into();
     fs::write(&file, foreign.to_string()).unwrap();
     refused(&place.data, &["admin", "status"], &named, &["judge.file", path, "other-weights", "expected one for"]);
+    let tried = ["eval", "run", "wallet", "--judge", path];
+    refused(&place.data, &tried, &[], &[path, "other-weights", "expected one for"]);
 
     fs::create_dir_all(place.data.join("judge")).unwrap();
     fs::copy(&file, place.data.join("judge").join("calibrated.json")).unwrap();
