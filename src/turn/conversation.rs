@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! say -> stored (acknowledged) -> a turn starts at once -> one transaction: message, event, ticket, state
-//!                                      +-> an event for each sentence of a composed answer, as it comes
+//!                                      +-> an event for each sentence of a composed answer, and a plain danger's card, as it comes
 //! ```
 //! A message that arrives before the reply to the last one is complete cancels that turn, and the generator with it; both are
 //! answered as one question. The sentences of a turn that was cancelled belong to no message; they name the message that
@@ -31,12 +31,12 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    Bot,
+    Bot, Said,
     asked::{Asked, Choice, From, Past, PastReply},
     case::Case,
     phrases::phrase,
     question::Question,
-    reply::{Code, Offer, Outcome, Reply, Sentence},
+    reply::{Code, Offer, Outcome, Reply},
 };
 use crate::{
     error::{self, Error, Fault, Result},
@@ -273,9 +273,10 @@ impl Bot {
 
     /// Runs the turn on the messages up to `last`, and tells the conversation's readers each sentence as it comes.
     async fn turn_told(&self, conversation: Uuid, last: i64, asked: Asked) -> Reply {
-        let (listener, mut sentences) = mpsc::unbounded_channel::<Sentence>();
+        let (listener, mut sentences) = mpsc::unbounded_channel::<Said>();
         let tell = async {
-            while let Some(sentence) = sentences.recv().await {
+            while let Some(said) = sentences.recv().await {
+                let sentence = &said.sentence;
                 let json = json!({
                     "message": last, "number": sentence.number, "text": sentence.text, "citation": sentence.citation,
                 });

@@ -4,10 +4,10 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use jiff::civil::Date;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 use super::{
-    Turn,
+    Said, Turn,
     answer::{self, Answered, compose, compose::Composed},
     asked::{Choice, From},
     case::{self, CaseInput, Near},
@@ -328,7 +328,7 @@ fn handoff_phrase(code: Code) -> &'static str {
 /// Tells the listener, if there is one, each sentence with its number.
 pub(super) struct Voice {
     turn_started: Instant,
-    listener: Option<UnboundedSender<Sentence>>,
+    listener: Option<UnboundedSender<Said>>,
     said: usize,
     /// Milliseconds from the start of the turn to the first sentence.
     first_ms: Option<f64>,
@@ -340,13 +340,17 @@ impl Voice {
         self.first_ms.map(|ms| Step { step: "first_sentence".to_owned(), ms })
     }
 
-    pub(super) fn say(&mut self, text: &str, citation: Option<&Citation>) {
+    /// Tells the next sentence. What it gives ends when the listener has passed the sentence on, at once where nobody listens.
+    pub(super) fn say(&mut self, text: &str, citation: Option<&Citation>) -> oneshot::Receiver<()> {
         self.said += 1;
         self.first_ms.get_or_insert_with(|| self.turn_started.elapsed().as_secs_f64() * 1000.0);
+        let (passing_on, passed_on) = oneshot::channel();
         if let Some(listener) = &self.listener {
             let sentence = Sentence { number: self.said, text: text.to_owned(), citation: citation.cloned() };
-            let _ = listener.send(sentence); // Who stopped listening gets the whole reply.
+            // Who stopped listening gets the whole reply.
+            let _ = listener.send(Said { sentence, _passed_on: passing_on });
         }
+        passed_on
     }
 }
 

@@ -55,7 +55,7 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 pub use self::policy::Policy;
 use self::{
@@ -178,11 +178,11 @@ impl Bot {
 
     /// The same turn, heard while it runs: each sentence of a composed answer goes to `listener` as soon as it is checked.
     /// Together they are the reply's text, unless something broke after the first. Dropping the future stops the generator.
-    pub async fn turn_aloud(&self, asked: Asked, listener: UnboundedSender<Sentence>) -> Reply {
+    pub async fn turn_aloud(&self, asked: Asked, listener: UnboundedSender<Said>) -> Reply {
         self.run_turn(asked, Some(listener)).await.0
     }
 
-    async fn run_turn(&self, asked: Asked, listener: Option<UnboundedSender<Sentence>>) -> (Reply, Explanation) {
+    async fn run_turn(&self, asked: Asked, listener: Option<UnboundedSender<Said>>) -> (Reply, Explanation) {
         let earlier: Vec<&Masked> =
             asked.history.iter().filter(|past| past.from == From::Customer).map(|past| &past.text).collect();
         let question = Question::understand(asked.text.clone(), &earlier, asked.lang);
@@ -200,6 +200,14 @@ impl Bot {
         let ranking = turn.retrieved.candidates.iter().map(|candidate| candidate.document.id.clone()).collect();
         (reply, Explanation { ranking, features: turn.retrieved.features.values().to_vec(), draft: turn.draft })
     }
+}
+
+/// A sentence on its way to a listener, who drops it once it has been passed on: a turn may wait for that.
+#[derive(Debug)]
+pub struct Said {
+    /// The sentence.
+    pub sentence: Sentence,
+    _passed_on: oneshot::Sender<()>,
 }
 
 /// What a suite wants to know about a turn besides its reply.
@@ -232,12 +240,12 @@ struct Turn<'a> {
     danger: Option<Danger>,
     steps: Vec<Step>,
     started: Instant,
-    listener: Option<UnboundedSender<Sentence>>,
+    listener: Option<UnboundedSender<Said>>,
     draft: Option<String>,
 }
 
 impl<'a> Turn<'a> {
-    fn new(bot: &'a Bot, asked: &'a Asked, question: Question, listener: Option<UnboundedSender<Sentence>>) -> Self {
+    fn new(bot: &'a Bot, asked: &'a Asked, question: Question, listener: Option<UnboundedSender<Said>>) -> Self {
         Turn {
             bot,
             asked,
@@ -352,8 +360,9 @@ impl<'a> Turn<'a> {
         if let Some(danger) = &self.danger {
             let card = answer::verbatim(&self.find_card(danger.card)?, None);
             let mut voice = self.voice();
-            voice.say(&card.text, card.citations.first());
+            let passed_on = voice.say(&card.text, card.citations.first());
             self.steps.extend(voice.step());
+            let _ = passed_on.await; // Not to take the cores from whoever brings it to the customer.
         }
         Ok(())
     }
