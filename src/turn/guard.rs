@@ -143,6 +143,7 @@ struct Thresholds {
     off_topic: f64,
     off_topic_sure: f64,
     injection: f64,
+    injection_sure: f64,
     fit: Fit,
 }
 
@@ -243,6 +244,12 @@ impl Finding {
             Verdict::Offer => self.probability >= THRESHOLDS.off_topic_sure,
             Verdict::HandOff(_) => true,
         }
+    }
+
+    /// Whether an order in disguise gets its card. What only looks like one is answered where the judge is sure of a document: an answer
+    /// is a quote, and follows no order.
+    pub fn is_injection_to(&self, verdict: Verdict) -> bool {
+        verdict != Verdict::Answer || self.probability >= THRESHOLDS.injection_sure
     }
 
     /// Whether the danger is so plain that its card is sent even where a document would answer.

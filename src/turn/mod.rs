@@ -503,7 +503,9 @@ impl<'a> Turn<'a> {
         let reply = match finding.map_or(Class::None, |finding| finding.class) {
             Class::Human => self.hand_off(Code::Asked, None).await?,
             Class::Account => self.hand_off(Code::Account, None).await?,
-            Class::Injection => self.card("injection", Code::Injection)?,
+            Class::Injection if finding.is_some_and(|finding| finding.is_injection_to(verdict)) => {
+                self.card("injection", Code::Injection)?
+            }
             // A greeting in front of a question that we can answer is no small talk.
             Class::SmallTalk if verdict != Verdict::Answer || finding.is_some_and(|finding| finding.is_ruled()) => {
                 let chat = wordings::chat(self.question.text.as_str()).unwrap_or(Chat::Greeting);

@@ -10,7 +10,7 @@ use deskhand::{
 use serde_json::Value;
 
 #[tokio::test]
-#[ignore = "embeds about 23,500 messages with real weights (90 MB, fetched once): five minutes"]
+#[ignore = "embeds about 29,000 messages with real weights (90 MB, fetched once): six minutes"]
 async fn danger_is_found_and_ordinary_questions_are_left_alone() {
     let embedder = embedder();
     let guard = Guard::fit(&embedder, None, &|_, _| ()).await.unwrap();
@@ -48,9 +48,9 @@ async fn danger_is_found_and_ordinary_questions_are_left_alone() {
         found.len()
     );
     // Below what samples gave; the curve and where it was measured stand in models/judge/guard.json.
-    assert!(recall >= 0.93, "danger found: {recall}");
+    assert!(recall >= 0.95, "danger found: {recall}");
     assert!(false_cards <= 0.02, "false cards: {false_cards}");
-    assert!(suite_cards <= 0.11, "false cards on the suite: {suite_cards}");
+    assert!(suite_cards <= 0.1, "false cards on the suite: {suite_cards}");
     assert!(suite_account <= 0.04, "account on the suite: {suite_account}");
 }
 
@@ -103,7 +103,7 @@ fn print_curve(guard: &Guard, held_out: &Seen<'_>, questions: &Seen<'_>) {
     let dangers = held_out.danger(guard, |class| class.situation().is_some());
     let ordinary = held_out.danger(guard, |class| class == Class::None);
     let asked = questions.danger(guard, |_| true);
-    for least in [0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.55, 0.6] {
+    for least in [0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6] {
         let from = |sure: &[f64]| share(sure.iter(), |sure| **sure >= least);
         println!(
             "danger from {least}: found {:.3}, false cards {:.3}, on the suite {:.3}",
