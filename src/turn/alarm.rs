@@ -47,13 +47,11 @@ struct Clauses {
 }
 
 impl Bot {
-    /// What a finding of danger is about; `None` for a finding of another kind. The clauses are looked at only where the message as a
-    /// whole hints at despair: the card does not wait for the rest.
-    ///
-    /// * `hints_at_despair`: what [`Look::hints_at_despair`] says of the message
-    pub(super) async fn danger(&self, text: &Masked, finding: Finding, hints_at_despair: bool) -> Option<Danger> {
+    /// What a finding of danger is about; `None` for a finding of another kind. Only where one of them `may_hide_despair` are the clauses
+    /// looked at now ([`Look::hints_at_despair`]): the card does not wait for more.
+    pub(super) async fn danger(&self, text: &Masked, finding: Finding, may_hide_despair: bool) -> Option<Danger> {
         finding.class.situation()?;
-        let clauses = if hints_at_despair { Some(self.look_at_clauses(text).await) } else { None };
+        let clauses = if may_hide_despair { Some(self.look_at_clauses(text).await) } else { None };
         let despairs = clauses.as_ref().is_some_and(|clauses| clauses.looks.iter().any(Look::is_despair));
         let class = if despairs { Class::SelfHarm } else { finding.class };
         let situation = class.situation()?;

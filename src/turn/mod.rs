@@ -176,8 +176,9 @@ impl Bot {
         self.run_turn(asked, None).await
     }
 
-    /// The same turn, heard while it runs: each sentence of a composed answer goes to `listener` as soon as it is checked.
-    /// Together they are the reply's text, unless something broke after the first. Dropping the future stops the generator.
+    /// The same turn, heard while it runs: each sentence of a composed answer goes to `listener` as soon as it is checked, and a plain
+    /// danger's card before anything is searched. Together they are the reply's text, unless something broke after the first. Dropping
+    /// the future stops the generator.
     pub async fn turn_aloud(&self, asked: Asked, listener: UnboundedSender<Said>) -> Reply {
         self.run_turn(asked, Some(listener)).await.0
     }

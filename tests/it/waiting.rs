@@ -90,11 +90,13 @@ fn check_headed(whole: &Value, words: &str) {
 fn danger_said_after_a_handoff_gets_its_card_and_raises_the_ticket() {
     let server = server();
     let secret = format!("my phrase is {PHRASE}");
+    let both = format!("my phrase is {PHRASE}, i want to kill myself");
     for (text, lang, shown, situation, headline) in [
         (DESPAIR, Lang::En, "self_harm", "self_harm", DESPAIR),
         ("我把助记词告诉骗子了", Lang::Zh, "leaked_key", "leaked_key", "我把助记词告诉骗子了"),
         ("钱全没了，我不想活了", Lang::Zh, "self_harm", "self_harm", "我不想活了"),
         (secret.as_str(), Lang::En, "secret_masked", "leaked_key", "my phrase is [seed phrase 1]"),
+        (both.as_str(), Lang::En, "self_harm", "self_harm", "i want to kill myself"),
     ] {
         let (conversation, ticket, after) = handed_over(&server);
         let before = server.as_agent("GET", &ticket, None).json();

@@ -95,7 +95,9 @@ impl Bot {
     ) -> Result<Option<Reply>> {
         let question = Question::understand(message.text.clone(), &[], conversation.lang);
         let look = self.look_for_danger(&message.text).await;
-        let alarm = match self.danger(&message.text, look.finding, look.hints_at_despair()).await {
+        // Where a rule has settled it, nobody has looked for despair.
+        let may_hide_despair = look.finding.is_ruled() || look.hints_at_despair();
+        let alarm = match self.danger(&message.text, look.finding, may_hide_despair).await {
             Some(danger) => Some(self.alarm(&message.text, danger).await),
             None => None,
         };
