@@ -512,7 +512,10 @@ impl<'a> Turn<'a> {
                 let chat = wordings::chat(self.question.text.as_str()).unwrap_or(Chat::Greeting);
                 self.card(chat.card(), Code::SmallTalk)?
             }
-            Class::OffTopic if finding.is_some_and(|finding| finding.is_off_topic_to(verdict)) => {
+            Class::OffTopic
+                if finding.is_some_and(|finding| finding.is_off_topic_to(verdict))
+                    && !self.knows_what_is_off_topic().await =>
+            {
                 self.card("off_topic", Code::OffTopic)?
             }
             _ => match self.question.spoken {
@@ -522,6 +525,28 @@ impl<'a> Turn<'a> {
             },
         };
         Ok(Some(reply))
+    }
+
+    /// Whether the nearest document is itself about what the guard calls off topic, by its title or the passage that was nearest: it
+    /// knows wallets, and the knowledge may be of a shop for mattresses.
+    async fn knows_what_is_off_topic(&self) -> bool {
+        let (Some(embedder), Some(best)) = (&self.bot.embedder, self.retrieved.candidates.first()) else {
+            return false;
+        };
+        let passage = best.passage.map(|span| span.of(best.document.body.as_str()).to_owned());
+        let texts: Vec<String> = passage.into_iter().chain([best.document.title.as_str().to_owned()]).collect();
+        match embedder.embed(Side::Query, texts.clone()).await {
+            Ok(vectors) => {
+                let is_off_topic = |(vector, text): (&Vec<f32>, &String)| {
+                    self.bot.guard.classify(vector, text).class == Class::OffTopic
+                };
+                vectors.iter().zip(&texts).any(is_off_topic)
+            }
+            Err(error) => {
+                tracing::warn!("the nearest document was not looked at: {}", error::chain(&error));
+                false
+            }
+        }
     }
 
     /// The customer says that it still doesn't work after we have answered, or we would say the same once more.

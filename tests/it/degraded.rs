@@ -184,3 +184,18 @@ async fn a_turn_that_panics_ends_at_a_person() {
     // What was told before it broke is not taken back.
     check_is_warned(&ask(&stand, THEFT).await);
 }
+
+/// The guard's idea of what is off topic is that of a wallet; the knowledge may be of something else.
+#[tokio::test]
+async fn nothing_that_the_knowledge_is_about_is_off_topic() {
+    const ASKED: &str = "sofa covers green oak tables my refund";
+    const BODY: &str = "A refund arrives in 5 days. It has no fee. It goes back to the card.";
+    const FOR_A_WALLET: &[(&str, Class)] = &[(ASKED, Class::OffTopic), (REFUND, Class::None), (BODY, Class::None)];
+    const FOR_A_SHOP: &[(&str, Class)] = &[(ASKED, Class::OffTopic), (REFUND, Class::OffTopic), (BODY, Class::None)];
+    let code = async |guard| {
+        let stand = Stand::of(Parts { guard, ..parts() }).await;
+        ask(&stand, ASKED).await.reason.code
+    };
+    assert_eq!(code(FOR_A_WALLET).await, Code::OffTopic);
+    assert_ne!(code(FOR_A_SHOP).await, Code::OffTopic);
+}
