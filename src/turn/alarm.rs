@@ -90,13 +90,7 @@ impl Bot {
         if let Some(settled) = ruled.filter(settled) {
             return Ok(Look::ruled(settled));
         }
-        let seen = match &self.embedder {
-            Some(embedder) => {
-                let vectors = embedder.embed(Side::Query, vec![text.as_str().to_owned()]).await?;
-                vectors.first().map(|vector| self.guard.look(vector, text.as_str()))
-            }
-            None => None,
-        };
+        let seen = self.look_at(&[text.as_str()]).await?.first().copied();
         let danger = seen.filter(|look| look.finding.class.is_danger());
         Ok(danger.or(ruled.map(Look::ruled)).or(seen).unwrap_or(Look::NOTHING))
     }
@@ -104,19 +98,25 @@ impl Bot {
     /// Looks at each clause by itself.
     async fn look_at_clauses(&self, text: &Masked) -> Clauses {
         let spans = grouped(case::clauses(text.as_str()));
-        let none = |spans| Clauses { spans, looks: Vec::new() };
-        let Some(embedder) = self.embedder.as_ref().filter(|_| spans.len() > 1) else { return none(spans) };
-        let texts: Vec<String> = spans.iter().map(|clause| clause.of(text.as_str()).to_owned()).collect();
-        match embedder.embed(Side::Query, texts.clone()).await {
-            Ok(vectors) => {
-                let looks = vectors.iter().zip(&texts).map(|(vector, text)| self.guard.look(vector, text)).collect();
-                Clauses { spans, looks }
-            }
-            Err(error) => {
-                tracing::warn!("a danger's sentence was not looked for: {}", error::chain(&error));
-                none(spans)
-            }
+        if spans.len() < 2 {
+            return Clauses { spans, looks: Vec::new() };
         }
+        let texts: Vec<&str> = spans.iter().map(|clause| clause.of(text.as_str())).collect();
+        let looks = self.look_at(&texts).await.unwrap_or_else(|error| {
+            tracing::warn!("a danger's sentence was not looked for: {}", error::chain(&error));
+            Vec::new()
+        });
+        Clauses { spans, looks }
+    }
+
+    /// What the guard says of each text; of none where no embedder runs.
+    ///
+    /// # Errors
+    /// Where the embedder fails.
+    pub(super) async fn look_at(&self, texts: &[&str]) -> error::Result<Vec<Look>> {
+        let Some(embedder) = &self.embedder else { return Ok(Vec::new()) };
+        let vectors = embedder.embed(Side::Query, texts.iter().map(|text| (*text).to_owned()).collect()).await?;
+        Ok(vectors.iter().zip(texts).map(|(vector, text)| self.guard.look(vector, text)).collect())
     }
 }
 

@@ -530,18 +530,11 @@ impl<'a> Turn<'a> {
     /// Whether the nearest document is itself about what the guard calls off topic, by its title or the passage that was nearest: it
     /// knows wallets, and the knowledge may be of a shop for mattresses.
     async fn knows_what_is_off_topic(&self) -> bool {
-        let (Some(embedder), Some(best)) = (&self.bot.embedder, self.retrieved.candidates.first()) else {
-            return false;
-        };
-        let passage = best.passage.map(|span| span.of(best.document.body.as_str()).to_owned());
-        let texts: Vec<String> = passage.into_iter().chain([best.document.title.as_str().to_owned()]).collect();
-        match embedder.embed(Side::Query, texts.clone()).await {
-            Ok(vectors) => {
-                let is_off_topic = |(vector, text): (&Vec<f32>, &String)| {
-                    self.bot.guard.classify(vector, text).class == Class::OffTopic
-                };
-                vectors.iter().zip(&texts).any(is_off_topic)
-            }
+        let Some(best) = self.retrieved.candidates.first() else { return false };
+        let passage = best.passage.map(|span| span.of(best.document.body.as_str()));
+        let texts: Vec<&str> = passage.into_iter().chain([best.document.title.as_str()]).collect();
+        match self.bot.look_at(&texts).await {
+            Ok(looks) => looks.iter().any(|look| look.finding.class == Class::OffTopic),
             Err(error) => {
                 tracing::warn!("the nearest document was not looked at: {}", error::chain(&error));
                 false

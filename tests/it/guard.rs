@@ -19,11 +19,11 @@ async fn danger_is_found_and_ordinary_questions_are_left_alone() {
     let found = seen.classes(&guard);
     print_classes(&held_out, &found);
 
-    let danger = |of: &(&Example, &Class)| of.0.class.situation().is_some();
-    let recall = share(held_out.iter().zip(&found).filter(danger), |(_, found)| found.situation().is_some());
+    let danger = |of: &(&Example, &Class)| of.0.class.is_danger();
+    let recall = share(held_out.iter().zip(&found).filter(danger), |(_, found)| found.is_danger());
     let exact = share(held_out.iter().zip(&found).filter(danger), |(example, found)| example.class == **found);
     let ordinary = |of: &(&Example, &Class)| of.0.class == Class::None;
-    let false_cards = share(held_out.iter().zip(&found).filter(ordinary), |(_, found)| found.situation().is_some());
+    let false_cards = share(held_out.iter().zip(&found).filter(ordinary), |(_, found)| found.is_danger());
     println!("held out: danger found {recall:.3}, as the right one {exact:.3}, false cards {false_cards:.3}");
     let told = |class: Class| {
         let of_it = held_out.iter().zip(&found).filter(|(example, _)| example.class == class);
@@ -39,7 +39,7 @@ async fn danger_is_found_and_ordinary_questions_are_left_alone() {
     let asked = Seen::by(&embedder, &questions).await;
     print_curve(&guard, &seen, &asked);
     let found = asked.classes(&guard);
-    let suite_cards = share(found.iter(), |found| found.situation().is_some());
+    let suite_cards = share(found.iter(), |found| found.is_danger());
     let suite_account = share(found.iter(), |found| **found == Class::Account);
     let suite_stopped = share(found.iter(), |found| matches!(found, Class::Human | Class::Injection));
     println!(
@@ -100,7 +100,7 @@ impl<'e> Seen<'e> {
 
 /// What other thresholds of danger would give: the choice that `models/judge/guard.json` states.
 fn print_curve(guard: &Guard, held_out: &Seen<'_>, questions: &Seen<'_>) {
-    let dangers = held_out.danger(guard, |class| class.situation().is_some());
+    let dangers = held_out.danger(guard, |class| class.is_danger());
     let ordinary = held_out.danger(guard, |class| class == Class::None);
     let asked = questions.danger(guard, |_| true);
     for least in [0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6] {
